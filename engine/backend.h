@@ -1,0 +1,189 @@
+#ifndef ASSAY_BACKEND_H
+#define ASSAY_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* The waist between the models and the machines: one const vtable per backend (cpu now, cuda later).
+ * Pointers called dev live where the backend computes; callers move them by upload and download and
+ * never look inside. numerics.md fixes every operator's bits; engine/cpu/ref.c is the definition in C.
+ *
+ * A step works on n rows, one per token: row t belongs to sequence seq[t] at absolute position pos[t].
+ * Rows of one sequence stand in ascending position. Operand rows (bf16, `uint16_t`) have a leading
+ * dimension of operand_ld(K) and zeros behind K. */
+
+struct backend;
+struct matrix; /* weights of y = x W^T, tiled for this backend */
+struct kv;     /* the K and V cache of all layers and sequences of one session */
+
+enum weight_format { WEIGHT_BF16, WEIGHT_MXFP4 };
+
+/* Rows of a matrix as they lie in a file, row-major, `n_cols` inputs each. BF16: data. MXFP4: data =
+ * blocks (n_rows, n_cols/32, 16) with low nibble = even input, scales (n_rows, n_cols/32). */
+struct matrix_part {
+    size_t n_rows;
+    const uint8_t *data;   /* need not be aligned */
+    const uint8_t *scales; /* NULL but for MXFP4 */
+};
+
+/* Several tensors as one matrix: stacked (q, k, v), or interleaved row by row (gate, up: row 2i is
+ * gate i, row 2i+1 is up i; parts then have equal n_rows). */
+struct matrix_source {
+    const char *name; /* for messages */
+    enum weight_format format;
+    size_t n_cols;
+    size_t n_parts;
+    struct matrix_part parts[3];
+    bool interleave;
+    bool rows_addressable; /* embed() will read single rows (fp32 value, not rounded) */
+};
+
+/* Where a row stopped being finite or in range (numerics.md: Operands), 0 = nowhere. The first site
+ * stays. site_layer() and site_op() take it apart. */
+enum fault_op { FAULT_NONE, FAULT_NORM, FAULT_QKV, FAULT_ATTENTION, FAULT_MLP, FAULT_ROUTER, FAULT_LOGITS };
+
+struct rows {
+    size_t n;
+    const uint32_t *seq; /* (n) host */
+    const uint32_t *pos; /* (n) host */
+    uint32_t *fault;     /* (n) host: (layer + 1) << 8 | enum fault_op */
+};
+
+enum glu_kind { GLU_SILU, GLU_CLAMPED };
+struct glu {
+    enum glu_kind kind;
+    float limit;  /* CLAMPED: min(gate, limit), clamp(up, -limit, limit) */
+    float alpha;  /* CLAMPED: gate * sigmoid(alpha * gate) */
+    float up_add; /* CLAMPED: * (up + up_add); 1 in the model, 0 in a fault test */
+};
+
+struct moe {
+    size_t n_experts;
+    size_t n_used;                    /* k */
+    struct matrix *const *gate_up;    /* (E) rows 2f, interleaved */
+    struct matrix *const *down;       /* (E) rows d */
+    const float *gate_up_bias;        /* dev (E, 2f) */
+    const float *down_bias;           /* dev (E, d) */
+    size_t n_ff;                      /* f */
+    struct glu glu;
+};
+
+/* qkv_store's constants for one layer. */
+struct qkv_args {
+    size_t n_heads, n_kv_heads, head_dim;
+    const float *q_norm, *k_norm; /* dev (h) or NULL */
+    float eps;
+    const float *cos, *sin; /* dev (max_pos, h/2), already times the YaRN factor */
+};
+
+struct attention_args {
+    size_t n_heads, n_kv_heads, head_dim;
+    const float *sinks; /* dev (H) or NULL */
+    size_t window;      /* keys j with pos - window < j <= pos; 0 = all */
+    float scale;        /* fp32(1 / sqrt h) */
+};
+
+struct kv_shape {
+    size_t n_layers, n_kv_heads, head_dim;
+    size_t n_seqs;
+    size_t n_pos;          /* longest sequence */
+    size_t chunk;          /* most rows of one sequence in a step */
+    const size_t *windows; /* (n_layers) 0 = full */
+};
+
+/* Bytes of the cache as its allocator counts them, never by formula. A page holds 32 positions. */
+struct kv_bytes {
+    uint64_t reserved; /* taken from the system */
+    uint64_t live;     /* pages in use */
+    uint64_t used;     /* positions held x bytes of one position; live - used is padding */
+};
+
+/* Counted where the work is done; monotonic since backend_new. */
+struct backend_counters {
+    uint64_t weight_bytes_read; /* each matrix tile once per step in which it is used */
+    uint64_t dots;              /* canonical dot products */
+    uint64_t alloc_bytes;       /* dev memory now, kv and matrices included */
+    uint64_t alloc_peak_bytes;
+    uint64_t scratch_peak_bytes; /* operators' own scratch */
+};
+
+struct backend_ops {
+    const char *name; /* "cpu" */
+    const char *(*isa)(const struct backend *b);
+    size_t (*n_threads)(const struct backend *b);
+    void (*free)(struct backend *b);
+    void (*counters)(const struct backend *b, struct backend_counters *out);
+
+    /* Memory: alloc gives zeroed, 64-byte aligned bytes. */
+    enum status (*alloc)(struct backend *b, void **dev, size_t n_bytes, const char *what, struct err *err);
+    void (*release)(struct backend *b, void *dev);
+    enum status (*upload)(struct backend *b, void *dev, const void *host, size_t n_bytes, struct err *err);
+    enum status (*download)(struct backend *b, void *host, const void *dev, size_t n_bytes, struct err *err);
+
+    /* Weights. ERR_RANGE for a NaN scale or a value >= 2^60, naming matrix, row and column. */
+    enum status (*matrix_new)(struct backend *b, struct matrix **out, const struct matrix_source *src,
+                              struct err *err);
+    void (*matrix_free)(struct backend *b, struct matrix *m);
+    size_t (*matrix_bytes)(const struct matrix *m);
+    /* Test hook: overwrite every scale of an MXFP4 matrix with NaN (expert-isolation test). */
+    void (*matrix_poison)(struct matrix *m);
+
+    /* KV cache. */
+    enum status (*kv_new)(struct backend *b, struct kv **out, const struct kv_shape *shape, struct err *err);
+    void (*kv_free)(struct backend *b, struct kv *kv);
+    /* Make room for positions up to n_pos of seq (pages are taken here); 0 empties the sequence. */
+    enum status (*kv_resize)(struct kv *kv, size_t seq, size_t n_pos, struct err *err);
+    void (*kv_count)(const struct kv *kv, struct kv_bytes *out);
+
+    /* Operators. d, K, f are unpadded sizes. All return OK but for allocation failure. */
+    /* x[t] = fp32 row ids[t] of the table. */
+    enum status (*embed)(struct backend *b, const struct matrix *table, const int32_t *ids, size_t n, float *x,
+                         size_t d, struct err *err);
+    /* out[t] = operand(rmsnorm(x[pick ? pick[t] : t]) * w), n_out rows; faults go to the picked row. */
+    enum status (*norm)(struct backend *b, const float *x, const float *w, float eps, size_t d,
+                        const struct rows *rows, const uint32_t *pick, size_t n_out, size_t layer,
+                        uint16_t *out, struct err *err);
+    /* y[t] (+)= x[t] W^T + bias; add: onto y (the residual), else stored. ld of y is the matrix's rows. */
+    enum status (*linear)(struct backend *b, const struct matrix *w, const uint16_t *x, size_t n,
+                          const float *bias, bool add, float *y, struct err *err);
+    /* q,k norm if given, RoPE on q and k, K and V rounded into the cache, q out as operand (H*h). */
+    enum status (*qkv_store)(struct backend *b, struct kv *kv, size_t layer, const struct qkv_args *a,
+                             const float *qkv, const struct rows *rows, uint16_t *q, struct err *err);
+    enum status (*attention)(struct backend *b, const struct kv *kv, size_t layer,
+                             const struct attention_args *a, const uint16_t *q, const struct rows *rows,
+                             uint16_t *out, struct err *err);
+    /* out[t] = operand(act(z[t][2i], z[t][2i+1])), z (n, 2f) interleaved. */
+    enum status (*glu)(struct backend *b, const struct glu *g, const float *z, size_t n_ff,
+                       const struct rows *rows, size_t layer, uint16_t *out, struct err *err);
+    /* k largest of E logits (lower id on ties), in descending order; softmax over the k. forced
+     * (n, k), if not NULL, replaces the choice (0xFFFF in the first slot of a row: as computed). */
+    enum status (*router)(struct backend *b, const float *logits, size_t n_experts, size_t k,
+                          const uint16_t *forced, const struct rows *rows, size_t layer, uint16_t *ids,
+                          float *weights, struct err *err);
+    /* y[t] += sum_j weights[t][j] * expert_ids[t][j](x[t]), in the router's order. */
+    enum status (*moe)(struct backend *b, const struct moe *m, const uint16_t *x, size_t d, const uint16_t *ids,
+                       const float *weights, const struct rows *rows, size_t layer, float *y, struct err *err);
+};
+
+/* One instance of a backend: the first member of every backend's own struct. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* operand_ld - leading dimension of an operand row of K values: K rounded up to 32. */
+static inline size_t operand_ld(size_t k)
+{
+    return (k + 31) & ~(size_t)31;
+}
+
+/* cpu_backend_new - threads share the rows of each product. isa: "auto", "scalar", "avx2", "avx512".
+ * ERR_USAGE for another name (listing those there are), ERR_DEVICE when this CPU lacks it. */
+enum status cpu_backend_new(struct backend **out, const char *isa, size_t n_threads, struct err *err);
+
+/* cpu_isa_list - NUL-ended list of the instruction sets this CPU can run, best last. Static. */
+const char *const *cpu_isa_list(void);
+
+#endif

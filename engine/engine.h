@@ -1,0 +1,161 @@
+#ifndef ASSAY_ENGINE_H
+#define ASSAY_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+
+/* libengine's public face: tokens in; tokens, logits and timestamps out. Tools include this and base/,
+ * nothing else of the engine. It never prints, never exits, and holds no globals.
+ *
+ *   model    weights and tokenizer, read-only after loading, on one backend
+ *   session  a KV cache and a scheduler: requests go in, steps are run, events come out
+ * A session belongs to one thread at a time; several sessions of one model may not run concurrently
+ * (they share the model's thread pool). */
+
+struct model;
+struct session;
+
+struct model_options {
+    const char *isa;  /* "auto" or a name of cpu_isa_list */
+    size_t n_threads; /* 0 = one per online CPU */
+};
+
+/* Everything a result row or statement says about a model. Strings borrowed until model_free. */
+struct model_info {
+    const char *name;         /* last part of the source's path */
+    const char *arch;         /* "gpt-oss", "qwen3", "llama" */
+    const char *weight_format; /* "mxfp4+bf16", "bf16" */
+    const char *backend;      /* "cpu" */
+    const char *isa;          /* in use */
+    const char *numerics;     /* "exact" */
+    bool synthetic;           /* made by synth (generation_config or metadata says so) */
+    size_t n_threads;
+    size_t n_layers, d_model, n_ff, n_heads, n_kv_heads, head_dim, vocab_size;
+    size_t n_experts, n_experts_used; /* 0 for dense models */
+    size_t window;                    /* 0 = none */
+    size_t max_context_tok;
+    uint64_t total_params, active_params; /* models.md 1.1; active counts lm_head, not the embedding */
+    uint64_t weights_file_b;              /* data bytes of the tensors in the files */
+    uint64_t weights_b;                   /* bytes the backend holds for them */
+    uint64_t decode_weights_b;            /* bytes one token reads at batch 1 (k experts, one embedding row) */
+    uint64_t kv_b_per_tok_full;           /* by formula, every layer keeping all */
+    uint64_t kv_b_per_tok_window;         /* by formula, past the window */
+    uint64_t load_ns;
+    size_t n_files;
+    const char *const *files; /* every file that was read, base names, sorted */
+    const char *dir;          /* directory they lie in */
+    size_t n_stop_ids;
+    const int32_t *stop_ids;
+};
+
+/* model_open - load a Hugging Face directory. Weights are re-tiled tensor by tensor.
+ * ERR_MISSING, ERR_FORMAT, ERR_SHAPE, ERR_UNSUPPORTED, ERR_RANGE with file, position, expected and
+ * found. The caller frees. */
+enum status model_open(struct model **out, const char *source, const struct model_options *opt, struct err *err);
+void model_free(struct model *m); /* NULL is fine */
+const struct model_info *model_info(const struct model *m);
+const struct tokenizer *model_tokenizer(const struct model *m); /* borrowed */
+enum chat_format model_chat_format(const struct model *m);
+
+/* isa_list - names that model_options.isa takes on this machine, NULL-ended, best last. */
+const char *const *isa_list(void);
+
+struct sampling {
+    double temperature; /* 0 = argmax, lowest id on ties */
+    double top_p;       /* 1 = off */
+    double min_p;       /* 0 = off */
+    size_t top_k;       /* 0 = off */
+    uint64_t seed;
+};
+
+/* One piece of work. Everything pointed to is borrowed until its EVENT_DONE (or session_free).
+ * n_score > 0 makes it a log-likelihood request: score[] is fed after the prompt, nothing is sampled.
+ * An empty prompt is ERR_USAGE: the caller chooses BOS. */
+struct request {
+    const char *id; /* keys the random numbers (with the seed); "" allowed */
+    const int32_t *prompt;
+    size_t n_prompt;
+    const int32_t *score;
+    size_t n_score;
+    size_t max_tokens;
+    struct sampling sampling;
+    bool ignore_stop_ids;
+    bool all_positions;            /* an EVENT_LOGITS for every prompt position as well */
+    const char *const *stop_texts; /* generation ends when the decoded text contains one */
+    size_t n_stop_texts;
+    const uint16_t *forced_experts; /* tests: (n_layers, n_prompt, k) or NULL; prompt positions only */
+};
+
+enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_SCORED, FINISH_ERROR, FINISH_CANCELLED };
+const char *finish_reason_name(enum finish_reason r); /* "stop" "length" "scored" "error" "cancelled" */
+
+enum event_kind {
+    EVENT_LOGITS, /* logits of a prompt position (all_positions) */
+    EVENT_TOKEN,  /* a token was generated (or scored): the row that produced it */
+    EVENT_DONE
+};
+
+struct event {
+    enum event_kind kind;
+    uint64_t handle;
+    size_t position;     /* of the row: token index in the sequence it was computed at */
+    int32_t token;       /* TOKEN: chosen or scored id */
+    double logprob;      /* TOKEN: log softmax of that id, double, chains of numerics.md */
+    bool is_greedy;      /* TOKEN: it is the argmax */
+    const float *logits; /* (vocab_size) fp32 before temperature and masks; borrowed until the next step */
+    uint64_t t_ns;       /* clock_ns when the step's logits were complete */
+    enum finish_reason finish; /* DONE */
+    enum status status;        /* DONE with FINISH_ERROR */
+    const char *message;       /* DONE with FINISH_ERROR: borrowed until the next step */
+};
+
+struct session_options {
+    size_t n_parallel;    /* sequences in a step, >= 1 */
+    size_t context_tok;   /* longest prompt + generated; 0 = the model's own */
+    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = all */
+};
+
+/* session_new - ERR_CONTEXT if context_tok exceeds the model's length, ERR_MEMORY. */
+enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err);
+void session_free(struct session *s);
+
+/* session_submit - queue a request; starts when a slot is free. ERR_CONTEXT if n_prompt + n_score or
+ * max_tokens cannot fit, ERR_RANGE for a token id outside the vocabulary, ERR_USAGE for bad sampling. */
+enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err);
+void session_cancel(struct session *s, uint64_t handle); /* EVENT_DONE follows at the next step */
+
+/* session_step - run one forward pass over all active sequences; events in slot order. Borrowed until
+ * the next call. *n == 0 with session_idle false is a pure prefill step. A request whose arithmetic
+ * fails ends with FINISH_ERROR; the others go on. A return other than OK is fatal to the session. */
+enum status session_step(struct session *s, const struct event **events, size_t *n, struct err *err);
+bool session_idle(const struct session *s); /* nothing active, nothing queued */
+size_t session_active(const struct session *s);
+
+/* What the session and its model hold, from the allocators. */
+struct memory_bytes {
+    uint64_t weights;
+    uint64_t kv_reserved, kv_live, kv_used;
+    uint64_t act_peak;  /* activations, logits, operators' scratch */
+    uint64_t total, peak;
+};
+void session_memory(const struct session *s, struct memory_bytes *out);
+
+struct session_counters {
+    uint64_t steps, rows;
+    uint64_t weight_bytes_read;
+    uint64_t prefill_tok, decode_tok;
+    uint64_t expert_rows; /* (token, layer) pairs routed */
+    const uint64_t *expert_hits; /* (n_layers, n_experts), borrowed; NULL for dense models */
+};
+void session_counters(const struct session *s, struct session_counters *out);
+
+/* model_poison_experts - test hook: fill the scales of the experts not in keep (n_layers, n_experts
+ * flags) with NaN after loading. */
+void model_poison_experts(struct model *m, const bool *keep);
+
+#endif
