@@ -6,7 +6,7 @@ CLI_TESTS := $(sort $(wildcard tests/cli/*.sh))
 
 $(UNIT_SRC:%.c=$(B)/%.o): CPPFLAGS += -Itools -Itests
 
-$(B)/tests/%: $(B)/tests/unit/%.o $(LIBTOOLS) $(LIBENGINE)
+$(B)/tests/%: $(B)/tests/unit/%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
