@@ -1,0 +1,29 @@
+#ifndef ASSAY_LIB_OUTFILE_H
+#define ASSAY_LIB_OUTFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/* A file that appears whole or not at all: written to a temporary beside the target, flushed, synced,
+ * checked, and renamed only if its bytes differ from what is there (so make rebuilds nothing for
+ * nothing). A path of NULL or "-" is stdout; a target that exists and is no regular file (a device, a
+ * pipe) is written in place. On failure, SIGINT or SIGTERM no temporary stays behind. */
+struct outfile;
+
+/* outfile_open - ERR_IO when the directory cannot be written. outfile_stream is borrowed. */
+enum status outfile_open(struct outfile **out, const char *path, struct err *err);
+FILE *outfile_stream(struct outfile *o);
+enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err);
+
+/* outfile_commit - make it real; *changed (may be NULL) tells whether the target's bytes are new.
+ * ERR_IO on any failure, a full disk included. Frees o on every path. */
+enum status outfile_commit(struct outfile *o, bool *changed, struct err *err);
+void outfile_abort(struct outfile *o); /* drop it and free; NULL is fine */
+
+/* outfile_put - all of the above for bytes in memory. */
+enum status outfile_put(const char *path, const void *data, size_t n, bool *changed, struct err *err);
+
+#endif
