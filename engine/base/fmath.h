@@ -6,7 +6,10 @@
 /* The project's own fp32 functions (numerics.md): written in fmaf, + - *, compare and select, so that
  * scalar C, AVX2, AVX-512 and CUDA give the same bits. This scalar form is the definition. */
 
-float fm_exp(float x);      /* 0 below -87.3 (the result would be subnormal), +inf above 88.7 */
+/* Outside [FM_EXP_MIN, FM_EXP_MAX] fm_exp is 0 (the result would be subnormal) or +inf. */
+#define FM_EXP_MIN (-0x1.5d589ep+6f)
+#define FM_EXP_MAX 0x1.62e42ep+6f
+float fm_exp(float x);      /* within 1 ulp; NaN stays NaN */
 float fm_sigmoid(float x);  /* 1 / (1 + fm_exp(-x)) */
 
 /* bf16: round to nearest even on the integer image; subnormals flush to +0 first, NaN stays a NaN. */
@@ -14,7 +17,13 @@ uint16_t bf16_from_f32(float x);
 float bf16_to_f32(uint16_t b);
 
 /* bf16_operand - bf16_from_f32, then the operand rule of the canonical product: |x| < 2^-56 becomes
- * +0. The caller checks |x| < 2^60 (operand_in_range). */
+ * +0 (so does -0). The caller checks bf16_in_range of the result: |x| < 2^60 after rounding, no NaN. */
+#define BF16_OPERAND_MIN 0x2380u /* 2^-56 */
+#define BF16_OPERAND_END 0x5d80u /* 2^60 */
 uint16_t bf16_operand(float x);
+static inline int bf16_in_range(uint16_t b)
+{
+    return (b & 0x7fffu) < BF16_OPERAND_END;
+}
 
 #endif
