@@ -1,0 +1,91 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "quant/mxfp4.h"
+
+static float from_bf16(uint16_t b)
+{
+    uint32_t u = (uint32_t)b << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static double power(int e)
+{
+    double x = 1.0;
+    for (; e > 0; e--)
+        x *= 2.0;
+    for (; e < 0; e++)
+        x *= 0.5;
+    return x;
+}
+
+/* All codes under all scales against the definition, in double. */
+static void decodes_every_code(void **state)
+{
+    (void)state;
+    static const double table[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6};
+    for (unsigned scale = 0; scale < 255; scale++) {
+        for (unsigned code = 0; code < 16; code++) {
+            uint8_t codes[16] = {0};
+            uint16_t out[32];
+            codes[5] = (uint8_t)(code << 4);
+            codes[6] = (uint8_t)code;
+            double want = table[code] * power((int)scale - 127);
+            double size = want < 0 ? -want : want;
+            bool fits = size < power(60);
+            assert_int_equal(mxfp4_decode(codes, (uint8_t)scale, out), fits);
+            if (!fits)
+                continue;
+            if (size < power(-56))
+                want = 0;
+            assert_true((double)from_bf16(out[11]) == want); // the high nibble is the odd input
+            assert_true((double)from_bf16(out[12]) == want);
+            assert_int_equal(out[0], 0);
+        }
+    }
+    uint8_t zeros[16] = {0};
+    uint16_t out[32];
+    assert_false(mxfp4_decode(zeros, 255, out));
+}
+
+static void encodes_back(void **state)
+{
+    (void)state;
+    uint8_t codes[16];
+    uint8_t back[16];
+    uint8_t scale;
+    float x[32];
+    for (unsigned i = 0; i < 16; i++)
+        codes[i] = (uint8_t)(i | (15 - i) << 4);
+    codes[8] = 0; // -0 is written as +0
+    codes[7] = 7;
+    uint16_t w[32];
+    assert_true(mxfp4_decode(codes, 120, w));
+    for (unsigned i = 0; i < 32; i++)
+        x[i] = from_bf16(w[i]);
+    mxfp4_encode(x, back, &scale);
+    assert_int_equal(scale, 120);
+    assert_memory_equal(codes, back, 16);
+    memset(x, 0, sizeof x);
+    mxfp4_encode(x, back, &scale);
+    assert_int_equal(scale, 127);
+    x[3] = -7.9f; // beyond 6: clips
+    x[4] = 2.5f;  // tie between 2 (code 4) and 3 (code 5)
+    mxfp4_encode(x, back, &scale);
+    assert_int_equal(scale, 127);
+    assert_int_equal(back[1] >> 4, 15);
+    assert_int_equal(back[2] & 15, 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_every_code), cmocka_unit_test(encodes_back)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
