@@ -106,6 +106,10 @@ static void test_student(void **state)
         near_to(stats_t_quantile(0.025, table[i].df), -table[i].t, 1e-11);
         near_to(stats_t_cdf(table[i].t, table[i].df), 0.975, 1e-13);
     }
+    near_to(stats_normal_cdf(1.959963984540054), 0.975, 1e-15);
+    near_to(stats_normal_cdf(-3.1), 0.000967603213218358, 1e-15);
+    near_to(stats_normal_cdf(0), 0.5, 0);
+    assert_true(stats_normal_cdf(-40) == 0 && stats_normal_cdf(40) == 1);
     near_to(stats_t_cdf(1.0, 1), 0.75, 1e-15); // Cauchy
     near_to(stats_t_cdf(0, 7), 0.5, 0);
     assert_true(isnan(stats_t_quantile(1.0, 3)) && isnan(stats_t_quantile(0.9, 0)));

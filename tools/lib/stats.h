@@ -119,11 +119,13 @@ enum status stats_bootstrap_mean(const double *x, const struct stats_blocks *blo
 /* B over A, one value of each per block; the blocks are paired. */
 struct stats_ratio {
     double ratio; /* geometric mean of b/a, so that A/B is its reciprocal */
-    struct stats_interval ci; /* blocks drawn with replacement */
-    double p;                 /* two-sided bootstrap p of ratio = 1, at least 1/(draws+1) */
-    bool different;           /* interval excludes 1 and |ratio - 1| > 2 % */
+    struct stats_interval ci; /* bootstrap over blocks, widened for few of them (stats_ratio.c) */
+    double p;                 /* two-sided, paired t of the logarithms: for Holm over a table */
+    bool different;           /* 5 blocks or more, interval excludes 1, |ratio - 1| > 2 % */
 };
-/* ERR_RANGE for n_blocks 0 or a value that is not positive. Open interval and p = 1 with one block. */
+enum { STATS_MIN_BLOCKS = 5 }; /* fewer never carry a verdict (measurement.md 7) */
+/* ERR_RANGE for n_blocks 0 or a value that is not positive. Open interval and p = 1 with one block.
+ * ci_method "ratio_bootstrap". */
 enum status stats_ratio_blocks(const double *a, const double *b, size_t n_blocks, size_t draws, uint64_t seed,
                                const char *name, struct stats_ratio *out, struct err *err);
 
@@ -148,11 +150,14 @@ struct stats_line {
  * residual is 0. ci_method "ols_t". */
 enum status stats_fit_line(const double *x, const double *y, size_t n, struct stats_line *out, struct err *err);
 
-/* ---- distributions, from + - * / sqrt alone (stats_dist.c) ---- */
+/* ---- distributions (stats_dist.c) ---- */
 
 /* stats_binom_cdf - P(Bin(n, permille/1000) <= k), to about 1e-13: terms built by their ratios outwards
  * from the mode, so nothing under- or overflows, and divided by their sum. */
 double stats_binom_cdf(uint64_t n, unsigned permille, int64_t k);
+
+/* stats_normal_cdf - to about 1e-15 absolute (Marsaglia 2004's series; exp from base/dmath). */
+double stats_normal_cdf(double z);
 
 /* stats_t_cdf, stats_t_quantile - Student's t, integer degrees >= 1 (Abramowitz & Stegun 26.7.3-4);
  * p in (0, 1). */

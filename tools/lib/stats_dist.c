@@ -1,6 +1,23 @@
 #include <math.h>
 
+#include "base/dmath.h"
 #include "lib/stats.h"
+
+double stats_normal_cdf(double z)
+{
+    if (z < -8.0)
+        return 0.0;
+    if (z > 8.0)
+        return 1.0;
+    // Phi(z) = 1/2 + phi(z) (z + z^3/3 + z^5/(3 5) + ...)
+    double term = z;
+    double sum = 0;
+    for (int k = 3; sum + term != sum; k += 2) {
+        sum += term;
+        term = term * z * z / (double)k;
+    }
+    return 0.5 + sum * dm_exp(-z * z / 2.0) * 0.3989422804014327; // 1 / sqrt(2 pi)
+}
 
 double stats_binom_cdf(uint64_t n, unsigned permille, int64_t k)
 {
