@@ -1,0 +1,260 @@
+#include <math.h>
+#include <string.h>
+
+#include "base/fmath.h"
+#include "cpu/cpu.h"
+
+/* Attention over the paged cache. All loops go by absolute position; kv_k and kv_v turn a position into
+ * the page that holds it, and nothing else knows of rings. */
+
+struct store {
+    const struct cpu_kernels *k;
+    const struct kv *kv;
+    const struct qkv_args *a;
+    const float *qkv;
+    const struct rows *rows;
+    uint16_t *q;
+    size_t layer, ldq;
+    float *head;      // (workers, head_dim)
+    uint16_t *head16; // (workers, head_dim)
+};
+
+static void write_k(uint32_t *page, size_t slot, const uint16_t *v, size_t h)
+{
+    uint32_t *tile = page + slot / TILE * (h / 2 * TILE) + slot % TILE;
+    for (size_t i = 0; i < h; i += 2)
+        tile[i / 2 * TILE] = (uint32_t)v[i] | (uint32_t)v[i + 1] << 16;
+}
+
+// two positions share a word; written as halves, so that rows on two threads do not meet
+static void write_v(uint32_t *page, size_t slot, const uint16_t *v, size_t h)
+{
+    uint16_t *half = (uint16_t *)page + (slot & 1);
+    for (size_t i = 0; i < h; i++)
+        half[((i / TILE * TILE + slot / 2) * TILE + i % TILE) * 2] = v[i];
+}
+
+// items are (row, head) pairs, heads counted through q, k and v
+static void store_heads(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    struct store *s = ctx;
+    const struct qkv_args *a = s->a;
+    size_t h = a->head_dim;
+    size_t n_heads = a->n_heads + 2 * a->n_kv_heads;
+    float *x = s->head + w->index * h;
+    uint16_t *x16 = s->head16 + w->index * h;
+    for (size_t item = from; item < to; item++) {
+        size_t t = item / n_heads;
+        size_t head = item % n_heads;
+        size_t seq = s->rows->seq[t];
+        size_t pos = s->rows->pos[t];
+        bool is_v = head >= a->n_heads + a->n_kv_heads;
+        bool good = true;
+        memcpy(x, s->qkv + item * h, h * sizeof *x);
+        if (!is_v) {
+            const float *norm = head < a->n_heads ? a->q_norm : a->k_norm;
+            if (norm) {
+                float r;
+                good = cpu_rms(s->k, x, h, a->eps, &r);
+                s->k->norm_scale(x, norm, r, h, x);
+            }
+            s->k->rope(x, a->cos + pos * (h / 2), a->sin + pos * (h / 2), h / 2);
+        }
+        if (good)
+            good = s->k->operands(x, h, x16);
+        else
+            memset(x16, 0, h * sizeof *x16);
+        if (!good)
+            cpu_fault(s->rows, t, s->layer, FAULT_QKV);
+        if (head < a->n_heads)
+            memcpy(s->q + t * s->ldq + head * h, x16, h * sizeof *x16);
+        else if (is_v)
+            write_v(kv_v(s->kv, s->layer, seq, pos, head - a->n_heads - a->n_kv_heads), pos % PAGE_POS, x16, h);
+        else
+            write_k(kv_k(s->kv, s->layer, seq, pos, head - a->n_heads), pos % PAGE_POS, x16, h);
+    }
+}
+
+static enum status check_rows(const struct kv *kv, size_t n_kv_heads, size_t head_dim, const struct rows *rows,
+                              struct err *err)
+{
+    if (n_kv_heads != kv->n_kv_heads || head_dim != kv->head_dim)
+        return err_set(err, ERR_SHAPE, "attention: expected %zu heads of %zu, found %zu of %zu", kv->n_kv_heads,
+                       kv->head_dim, n_kv_heads, head_dim);
+    for (size_t t = 0; t < rows->n; t++)
+        if (rows->seq[t] >= kv->n_seqs || rows->pos[t] >= kv->held_pos[rows->seq[t]])
+            return err_set(err, ERR_RANGE, "row %zu: no room in the cache for position %u of sequence %u", t,
+                           (unsigned)rows->pos[t], (unsigned)rows->seq[t]);
+    return OK;
+}
+
+enum status cpu_qkv_store(struct backend *base, struct kv *kv, size_t layer, const struct qkv_args *a,
+                          const float *qkv, const struct rows *rows, uint16_t *q, struct err *err)
+{
+    struct cpu_backend *b = cpu_of(base);
+    enum status s = check_rows(kv, a->n_kv_heads, a->head_dim, rows, err);
+    if (s)
+        return s;
+    size_t workers = pool_size(b->pool);
+    void *head, *head16;
+    const struct cpu_piece pieces[] = {
+        {&head, workers * a->head_dim, sizeof(float)},
+        {&head16, workers * a->head_dim, sizeof(uint16_t)},
+    };
+    s = cpu_scratch(b, pieces, 2, err);
+    if (s)
+        return s;
+    struct store st = {.k = b->kernels, .kv = kv, .a = a, .qkv = qkv, .rows = rows, .q = q, .layer = layer,
+                       .ldq = operand_ld(a->n_heads * a->head_dim), .head = head, .head16 = head16};
+    size_t width = a->n_heads * a->head_dim;
+    for (size_t t = 0; t < rows->n && st.ldq > width; t++)
+        memset(q + t * st.ldq + width, 0, (st.ldq - width) * sizeof *q);
+    cpu_run(b, rows->n * (a->n_heads + 2 * a->n_kv_heads), 32, store_heads, &st);
+    return OK;
+}
+
+/* One worker's buffers for the query heads of one kv head (a group). */
+struct bench {
+    float *q;        // (group, h)
+    float *s;        // (group, KEY_BLOCK) scores, then p
+    float *ob;       // (group, hp) one block's output; hp = head_dim rounded up to 16
+    float *o;        // (group, hp) merged output
+    float *m, *l;    // (group) merged maximum and denominator
+    float *mb, *lb;  // (group) one block's
+    float *y;        // (h) o / l
+};
+
+struct attend {
+    const struct cpu_kernels *k;
+    const struct kv *kv;
+    const struct attention_args *a;
+    const uint16_t *q;
+    const struct rows *rows;
+    uint16_t *out;
+    size_t layer, group, hp, ld;
+    struct bench first; // worker 0's buffers; the others' follow
+};
+
+static struct bench bench_of(const struct attend *c, size_t worker)
+{
+    size_t g = worker * c->group;
+    size_t h = c->a->head_dim;
+    const struct bench *f = &c->first;
+    return (struct bench){.q = f->q + g * h,      .s = f->s + g * KEY_BLOCK, .ob = f->ob + g * c->hp,
+                          .o = f->o + g * c->hp,  .m = f->m + g,             .l = f->l + g,
+                          .mb = f->mb + g,        .lb = f->lb + g,           .y = f->y + worker * h};
+}
+
+/* One key block, keys [from, to) visible: s, then p, then ob, mb, lb of every head of the group. */
+static bool block(const struct attend *c, const struct bench *w, size_t seq, size_t head, size_t from, size_t to)
+{
+    size_t h = c->a->head_dim;
+    size_t base = from / KEY_BLOCK * KEY_BLOCK;
+    size_t first = from / PAGE_POS * PAGE_POS;
+    bool good = true;
+    memset(w->s, 0, c->group * KEY_BLOCK * sizeof *w->s);
+    for (size_t pos = first; pos < to; pos += PAGE_POS) {
+        const uint32_t *k = kv_k(c->kv, c->layer, seq, pos, head);
+        for (size_t half = 0; half < PAGE_POS; half += TILE)
+            c->k->dot_bf16(k + half * (h / 2), h / 2, w->q, h, c->group, w->s + (pos - base) + half, KEY_BLOCK);
+    }
+    for (size_t i = 0; i < c->group; i++)
+        good = c->k->softmax(w->s + i * KEY_BLOCK, from - base, to - base, c->a->scale, &w->mb[i], &w->lb[i]) && good;
+    memset(w->ob, 0, c->group * c->hp * sizeof *w->ob);
+    for (size_t pos = first; pos < to; pos += PAGE_POS) {
+        const uint32_t *v = kv_v(c->kv, c->layer, seq, pos, head);
+        for (size_t d = 0; d < c->hp; d += TILE)
+            c->k->dot_bf16(v + d * TILE, PAGE_POS / 2, w->s + (pos - base), KEY_BLOCK, c->group, w->ob + d, c->hp);
+    }
+    return good;
+}
+
+// ref.c, choice 7
+static void merge(const struct attend *c, const struct bench *w, size_t i)
+{
+    float n = w->m[i] > w->mb[i] ? w->m[i] : w->mb[i];
+    float a = fm_exp(w->m[i] - n);
+    float b = fm_exp(w->mb[i] - n);
+    w->l[i] = fmaf(w->l[i], a, w->lb[i] * b);
+    c->k->merge(w->o + i * c->hp, a, w->ob + i * c->hp, b, c->hp);
+    w->m[i] = n;
+}
+
+// items are (row, kv head) pairs
+static void attend_items(void *ctx, struct cpu_worker *worker, size_t from, size_t to)
+{
+    struct attend *c = ctx;
+    struct bench w = bench_of(c, worker->index);
+    size_t h = c->a->head_dim;
+    for (size_t item = from; item < to; item++) {
+        size_t t = item / c->a->n_kv_heads;
+        size_t head = item % c->a->n_kv_heads;
+        size_t at = t * c->ld + head * c->group * h;
+        size_t seq = c->rows->seq[t];
+        size_t end = (size_t)c->rows->pos[t] + 1;
+        size_t pos = c->a->window && end > c->a->window ? end - c->a->window : 0;
+        bool good = true;
+        bool started = c->a->sinks != NULL;
+        c->k->expand(c->q + at, c->group * h, w.q);
+        for (size_t i = 0; i < c->group && started; i++) {
+            w.m[i] = c->a->sinks[head * c->group + i];
+            w.l[i] = 1.0f;
+        }
+        memset(w.o, 0, c->group * c->hp * sizeof *w.o);
+        worker->dots += c->group * (end - pos);
+        while (pos < end) {
+            size_t next = (pos / KEY_BLOCK + 1) * KEY_BLOCK;
+            next = next < end ? next : end;
+            good = block(c, &w, seq, head, pos, next) && good;
+            worker->dots += c->group * h;
+            if (started) {
+                for (size_t i = 0; i < c->group; i++)
+                    merge(c, &w, i);
+            } else {
+                memcpy(w.m, w.mb, c->group * sizeof *w.m);
+                memcpy(w.l, w.lb, c->group * sizeof *w.l);
+                memcpy(w.o, w.ob, c->group * c->hp * sizeof *w.o);
+                started = true;
+            }
+            pos = next;
+        }
+        for (size_t i = 0; i < c->group; i++) {
+            for (size_t d = 0; d < h; d++)
+                w.y[d] = w.o[i * c->hp + d] / w.l[i];
+            good = c->k->operands(w.y, h, c->out + at + i * h) && good;
+        }
+        if (!good) {
+            memset(c->out + at, 0, c->group * h * sizeof *c->out);
+            cpu_fault(c->rows, t, c->layer, FAULT_ATTENTION);
+        }
+    }
+}
+
+enum status cpu_attention(struct backend *base, const struct kv *kv, size_t layer, const struct attention_args *a,
+                          const uint16_t *q, const struct rows *rows, uint16_t *out, struct err *err)
+{
+    struct cpu_backend *b = cpu_of(base);
+    enum status s = check_rows(kv, a->n_kv_heads, a->head_dim, rows, err);
+    if (s)
+        return s;
+    size_t width = a->n_heads * a->head_dim;
+    struct attend c = {.k = b->kernels, .kv = kv, .a = a, .q = q, .rows = rows, .out = out, .layer = layer,
+                       .group = a->n_heads / a->n_kv_heads, .hp = kv_dim_tiles(kv) * TILE, .ld = operand_ld(width)};
+    size_t heads = pool_size(b->pool) * c.group;
+    void *q32, *sc, *ob, *o, *m, *l, *mb, *lb, *y;
+    const struct cpu_piece pieces[] = {
+        {&q32, heads * a->head_dim, sizeof(float)}, {&sc, heads * KEY_BLOCK, sizeof(float)},
+        {&ob, heads * c.hp, sizeof(float)},         {&o, heads * c.hp, sizeof(float)},
+        {&m, heads, sizeof(float)},                 {&l, heads, sizeof(float)},
+        {&mb, heads, sizeof(float)},                {&lb, heads, sizeof(float)},
+        {&y, pool_size(b->pool) * a->head_dim, sizeof(float)},
+    };
+    s = cpu_scratch(b, pieces, sizeof pieces / sizeof pieces[0], err);
+    if (s)
+        return s;
+    c.first = (struct bench){.q = q32, .s = sc, .ob = ob, .o = o, .m = m, .l = l, .mb = mb, .lb = lb, .y = y};
+    for (size_t t = 0; t < rows->n && c.ld > width; t++)
+        memset(out + t * c.ld + width, 0, (c.ld - width) * sizeof *out);
+    cpu_run(b, rows->n * a->n_kv_heads, 1, attend_items, &c);
+    return OK;
+}
