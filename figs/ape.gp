@@ -1,0 +1,90 @@
+# figure: ape
+# title: What a model gives for what it costs, with Pareto fronts
+# caption: What a model gives for what it costs, batch 1, with 95 % intervals; parameter counts are exact. The stepped line is the
+#   Pareto front: for a point on it, no other model is better on both axes (up and to the left is better).
+#   Accuracy is that of the multiple-choice task (n = {b.n} items) and stands at chance for random models.
+# width: page
+# height_cm: 9.6
+# data: a by model
+#   from ape where metric=decode_tok_s context_tok=@max batch=1 take value ci_lo ci_hi active_params
+# maybe: b by model
+#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
+#   from unified where stage=latency metric=tpot_ms stat=p50 concurrency=1 in_tok=@max window=full take value ci_lo ci_hi
+#   with unified where stage=accuracy metric=acc_pct level=facts take n
+# maybe: c by model
+#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
+#   from unified where stage=memory metric=weights_dev_mib batch=1 context_tok=@max take value
+# maybe: d by model
+#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
+#   from unified where stage=energy metric=j_per_out_tok context_tok=@max batch=1 take value ci_lo ci_hi
+# front: front_a of a x 5 y 2
+# front: front_b of b x 5 y 2
+# front: front_c of c x 5 y 2
+# front: front_d of d x 5 y 2
+# empty: no ape rows
+
+set multiplot
+if (format eq 'svg') set label 99 'What a model gives for what it costs' at screen 0.5, 0.98 center
+unset title
+unset key
+set yrange [0:*]
+set xrange [0:*]
+set offsets 0, graph 0.08, graph 0.12, 0
+panel = "set lmargin at screen 0.075 + 0.5 * col; set rmargin at screen 0.49 + 0.5 * col; " \
+    . "set tmargin at screen 0.925 - 0.46 * row; set bmargin at screen 0.575 - 0.46 * row"
+missing = "set offsets 0, 0, 0, 0; set label 1 'not measured on this machine:' at graph 0.5, 0.58 center; " \
+    . "set label 2 reason at graph 0.5, 0.42 center; set format ''; plot [0:1] [0:1] 2; " \
+    . "unset label 1; unset label 2; set format '% h'; set offsets 0, graph 0.08, graph 0.12, 0"
+
+col = 0; row = 0; @panel
+set xlabel 'active parameters (millions)'
+set ylabel 'decode rate (tokens/s)'
+plot $front_a using ($1 / 1e6):2 with steps linestyle 23 dashtype 1, \
+     for [i=1:a_n] $a index i-1 using ($5 / 1e6):2:3:4 with yerrorbars linestyle a_ls[i] dashtype 1 pointtype -1, \
+     for [i=1:a_n] $a index i-1 using ($5 / 1e6):2 with points linestyle a_ls[i]
+unset label 99
+
+col = 1; row = 0; @panel
+set xlabel 'TPOT (ms per token)'
+set ylabel 'accuracy (%)'
+if (b_n) {
+    plot $front_b using 1:2 with steps linestyle 23 dashtype 1, \
+         for [i=1:b_n] $b index i-1 using 5:2:6:7:3:4 with xyerrorbars linestyle b_ls[i] dashtype 1 pointtype -1, \
+         for [i=1:b_n] $b index i-1 using 5:2 with points linestyle b_ls[i]
+} else {
+    reason = b_reason
+    @missing
+}
+
+col = 0; row = 1; @panel
+set xlabel 'weights resident (MiB)'
+if (c_n) {
+    plot $front_c using 1:2 with steps linestyle 23 dashtype 1, \
+         for [i=1:c_n] $c index i-1 using 5:2:3:4 with yerrorbars linestyle c_ls[i] dashtype 1 pointtype -1, \
+         for [i=1:c_n] $c index i-1 using 5:2 with points linestyle c_ls[i]
+} else {
+    reason = c_reason
+    @missing
+}
+
+col = 1; row = 1; @panel
+set xlabel 'energy per output token (J)'
+if (d_n) {
+    plot $front_d using 1:2 with steps linestyle 23 dashtype 1, \
+         for [i=1:d_n] $d index i-1 using 5:2:6:7:3:4 with xyerrorbars linestyle d_ls[i] dashtype 1 pointtype -1, \
+         for [i=1:d_n] $d index i-1 using 5:2 with points linestyle d_ls[i]
+} else {
+    reason = d_reason
+    @missing
+}
+
+# The legend belongs to all panels: an empty plot as wide as the page carries it.
+unset label; unset border; unset tics; unset xlabel; unset ylabel; unset offsets; unset grid
+set lmargin at screen 0.02
+set rmargin at screen 0.98
+set xrange [0:1]
+set yrange [0:1]
+set key at screen 0.5, 0.96 center center horizontal Left reverse samplen 3 width 2
+plot 2 notitle, for [i=1:a_n] keyentry with points linestyle a_ls[i] title a_key[i], \
+     keyentry with lines linestyle 23 dashtype 1 title 'Pareto front'
+unset multiplot
