@@ -75,6 +75,7 @@ struct sampling {
 
 /* One piece of work. Everything pointed to is borrowed until its EVENT_DONE (or session_free).
  * n_score > 0 makes it a log-likelihood request: score[] is fed after the prompt, nothing is sampled.
+ * max_tokens 0 without score: the prompt is run and nothing is generated (for all_positions).
  * An empty prompt is ERR_USAGE: the caller chooses BOS. */
 struct request {
     const char *id; /* keys the random numbers (with the seed); "" allowed */
@@ -85,7 +86,8 @@ struct request {
     size_t max_tokens;
     struct sampling sampling;
     bool ignore_stop_ids;
-    bool all_positions;            /* an EVENT_LOGITS for every prompt position as well */
+    bool want_logprob;             /* TOKEN events of generated tokens carry logprob too (it costs a pass over V) */
+    bool all_positions;            /* an EVENT_LOGITS for every prompt position that yields no token: one row each */
     const char *const *stop_texts; /* generation ends when the decoded text contains one */
     size_t n_stop_texts;
     const uint16_t *forced_experts; /* tests: (n_layers, n_prompt, k) or NULL; prompt positions only */
@@ -105,7 +107,7 @@ struct event {
     uint64_t handle;
     size_t position;     /* of the row: token index in the sequence it was computed at */
     int32_t token;       /* TOKEN: chosen or scored id */
-    double logprob;      /* TOKEN: log softmax of that id, double, chains of numerics.md */
+    double logprob;      /* TOKEN: log softmax of that id, double, chains of numerics.md; NaN unless wanted */
     bool is_greedy;      /* TOKEN: it is the argmax */
     const float *logits; /* (vocab_size) fp32 before temperature and masks; borrowed until the next step */
     uint64_t t_ns;       /* clock_ns when the step's logits were complete */
@@ -117,15 +119,16 @@ struct event {
 struct session_options {
     size_t n_parallel;    /* sequences in a step, >= 1 */
     size_t context_tok;   /* longest prompt + generated; 0 = the model's own */
-    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = all */
+    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = as many as a step takes (2048) */
 };
 
 /* session_new - ERR_CONTEXT if context_tok exceeds the model's length, ERR_MEMORY. */
 enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err);
 void session_free(struct session *s);
 
-/* session_submit - queue a request; starts when a slot is free. ERR_CONTEXT if n_prompt + n_score or
- * max_tokens cannot fit, ERR_RANGE for a token id outside the vocabulary, ERR_USAGE for bad sampling. */
+/* session_submit - queue a request; starts when a slot is free. ERR_CONTEXT if n_prompt + max_tokens, or
+ * the n_prompt + n_score - 1 tokens that are fed, exceed the context; ERR_RANGE for a token id outside
+ * the vocabulary, ERR_USAGE for bad sampling or an empty stop text. */
 enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err);
 void session_cancel(struct session *s, uint64_t handle); /* EVENT_DONE follows at the next step */
 

@@ -1,0 +1,43 @@
+#include "model/arch.h"
+
+const struct arch *arch_get(enum arch_id id)
+{
+    switch (id) {
+    case ARCH_GPTOSS:
+        return &arch_gptoss;
+    case ARCH_QWEN3:
+        return &arch_qwen3;
+    case ARCH_LLAMA:
+        break;
+    }
+    return &arch_llama;
+}
+
+size_t arch_dim(const struct model_config *c, enum dim d)
+{
+    switch (d) {
+    case DIM_D:
+        return c->d_model;
+    case DIM_F:
+        return c->n_ff;
+    case DIM_2F:
+        return 2 * c->n_ff;
+    case DIM_QH:
+        return c->n_heads * c->head_dim;
+    case DIM_KH:
+        return c->n_kv_heads * c->head_dim;
+    case DIM_H_COUNT:
+        return c->n_heads;
+    case DIM_HEAD:
+        return c->head_dim;
+    case DIM_E:
+        return c->n_experts;
+    case DIM_D_BLOCKS:
+        return c->d_model / 32;
+    case DIM_F_BLOCKS:
+        return c->n_ff / 32;
+    case DIM_16:
+        break;
+    }
+    return 16;
+}

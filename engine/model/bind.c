@@ -1,0 +1,366 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fmath.h"
+#include "model/model.h"
+
+enum { NAME_B = 160 };
+
+struct binding {
+    struct model *m;
+    const struct safetensors *st;
+    bool *used; // (count) tensors that found a place
+    const struct tensor *t[ROLE_COUNT];
+    struct err *err;
+};
+
+static enum status find(struct binding *b, const char *name, const struct tensor **out)
+{
+    const struct tensor *t = safetensors_find(b->st, name);
+    if (!t)
+        return err_set(b->err, ERR_MISSING, "%s: expected tensor '%s' for %s, found none",
+                       safetensors_file_of(b->st, safetensors_at(b->st, 0)), name, b->m->arch->name);
+    b->used[t - safetensors_at(b->st, 0)] = true;
+    b->m->source_b += t->n_bytes;
+    *out = t;
+    return OK;
+}
+
+static bool dtype_fits(enum tensor_kind kind, enum tensor_dtype t)
+{
+    switch (kind) {
+    case KIND_VECTOR:
+        return t == DTYPE_BF16 || t == DTYPE_F32;
+    case KIND_BF16:
+        return t == DTYPE_BF16;
+    case KIND_BYTES:
+        return t == DTYPE_U8;
+    case KIND_SCALES:
+        return t == DTYPE_U8 || t == DTYPE_F8_E8M0; // newer files name the scale type
+    }
+    return false;
+}
+
+static enum status check(const struct binding *b, const struct tensor *t, enum tensor_kind kind, const size_t *shape,
+                         size_t n_dims)
+{
+    static const char *const wanted[] = {"BF16 or F32", "BF16", "U8", "U8 or F8_E8M0"};
+    const char *file = safetensors_file_of(b->st, t);
+    if (!dtype_fits(kind, t->dtype))
+        return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%s': expected dtype %s, found %s", file, t->name,
+                       wanted[kind], tensor_dtype_name(t->dtype));
+    bool same = t->n_dims == n_dims;
+    for (size_t i = 0; i < n_dims && same; i++)
+        same = t->shape[i] == shape[i];
+    if (same)
+        return OK;
+    char expected[TENSOR_SHAPE_TEXT_B];
+    char found[TENSOR_SHAPE_TEXT_B];
+    tensor_shape_text(shape, n_dims, expected);
+    tensor_shape_text(t->shape, t->n_dims, found);
+    return err_set(b->err, ERR_SHAPE, "%s: tensor '%s': expected shape %s, found %s", file, t->name, expected, found);
+}
+
+static enum status find_spec(struct binding *b, size_t layer, const struct tensor_spec *spec)
+{
+    if (spec->when == WHEN_BIAS && !b->m->config.attention_bias)
+        return OK;
+    char name[NAME_B];
+    size_t shape[4];
+    (void)snprintf(name, sizeof name, "model.layers.%zu.%s", layer, spec->suffix);
+    for (size_t i = 0; i < spec->n_dims; i++)
+        shape[i] = arch_dim(&b->m->config, spec->dims[i]);
+    enum status s = find(b, name, &b->t[spec->role]);
+    return s ? s : check(b, b->t[spec->role], spec->kind, shape, spec->n_dims);
+}
+
+static enum status find_specs(struct binding *b, size_t layer, const struct tensor_spec *specs)
+{
+    for (const struct tensor_spec *p = specs; p->role != ROLE_NONE; p++) {
+        enum status s = find_spec(b, layer, p);
+        if (s)
+            return s;
+    }
+    return OK;
+}
+
+static float element(const struct tensor *t, size_t i)
+{
+    if (t->dtype == DTYPE_F32) {
+        float f;
+        memcpy(&f, t->data + 4 * i, sizeof f);
+        return f;
+    }
+    uint16_t u;
+    memcpy(&u, t->data + 2 * i, sizeof u);
+    return bf16_to_f32(u);
+}
+
+static bool finite(float x)
+{
+    return x - x == 0; // false for infinities and NaN
+}
+
+/* The values of up to three tensors, one behind the other, as one fp32 vector of the backend. */
+static enum status vector(struct binding *b, const enum role *roles, size_t n_roles, float **out)
+{
+    struct model *m = b->m;
+    const struct backend_ops *ops = m->backend->ops;
+    size_t n = 0;
+    void *host = NULL;
+    void *dev = NULL;
+    for (size_t i = 0; i < n_roles; i++) {
+        const struct tensor *t = b->t[roles[i]];
+        if (!t)
+            return OK; // the model has none of them
+        n += t->n_bytes / (t->dtype == DTYPE_F32 ? 4 : 2);
+    }
+    enum status s = mem_alloc(&host, n, sizeof(float), "a weight vector", b->err);
+    if (s)
+        return s;
+    float *v = host;
+    size_t at = 0;
+    for (size_t r = 0; r < n_roles; r++) {
+        const struct tensor *t = b->t[roles[r]];
+        size_t len = t->n_bytes / (t->dtype == DTYPE_F32 ? 4 : 2);
+        for (size_t i = 0; i < len; i++) {
+            v[at] = element(t, i);
+            if (!finite(v[at++])) {
+                s = err_set(b->err, ERR_RANGE, "%s: tensor '%s': expected finite values, found none at index %zu",
+                            safetensors_file_of(b->st, t), t->name, i);
+                goto done;
+            }
+        }
+        safetensors_drop(b->st, t);
+    }
+    if ((s = ops->alloc(m->backend, &dev, n * sizeof(float), "weight vector", b->err)))
+        goto done;
+    m->vectors[m->n_vectors++] = dev; // model_free releases it from here on
+    m->vector_b += n * sizeof(float);
+    if (!(s = ops->upload(m->backend, dev, v, n * sizeof(float), b->err)))
+        *out = dev;
+done:
+    mem_free(host);
+    return s;
+}
+
+static enum status vector_of(struct binding *b, enum role role, float **out)
+{
+    return vector(b, &role, 1, out);
+}
+
+/* One matrix of up to three BF16 tensors. */
+static enum status matrix(struct binding *b, const struct tensor *const *t, size_t n, bool interleave, bool embedding,
+                          struct matrix **out)
+{
+    struct matrix_source src = {.name = t[0]->name,
+                                .format = WEIGHT_BF16,
+                                .n_cols = t[0]->shape[1],
+                                .n_parts = n,
+                                .interleave = interleave,
+                                .rows_addressable = embedding};
+    for (size_t i = 0; i < n; i++)
+        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .data = t[i]->data, .scales = NULL};
+    enum status s = b->m->backend->ops->matrix_new(b->m->backend, out, &src, b->err);
+    if (s && b->err)
+        err_prefix(b->err, "%s", safetensors_file_of(b->st, t[0]));
+    for (size_t i = 0; i < n; i++)
+        safetensors_drop(b->st, t[i]);
+    return s;
+}
+
+/* Expert e of a [E, in, out] tensor as [out, in] rows in scratch. */
+static void transpose(const struct tensor *t, size_t e, uint8_t *scratch)
+{
+    size_t n_in = t->shape[1];
+    size_t n_out = t->shape[2];
+    const uint8_t *from = t->data + e * n_in * n_out * 2;
+    for (size_t o = 0; o < n_out; o++)
+        for (size_t i = 0; i < n_in; i++)
+            memcpy(scratch + (o * n_in + i) * 2, from + (i * n_out + o) * 2, 2);
+}
+
+/* The E matrices of one expert tensor: MXFP4 blocks with scales, or bf16 transposed. */
+static enum status experts(struct binding *b, enum role role, enum role scale_role, struct matrix **out)
+{
+    struct model *m = b->m;
+    const struct tensor *t = b->t[role];
+    const struct tensor *scales = b->t[scale_role];
+    void *scratch = NULL;
+    enum status s = OK;
+    size_t n_rows = scales ? t->shape[1] : t->shape[2];
+    size_t n_cols = scales ? t->shape[2] * 32 : t->shape[1];
+    size_t expert_b = t->n_bytes / t->shape[0];
+    if (!scales && (s = mem_alloc(&scratch, expert_b, 1, "an expert", b->err)))
+        return s;
+    for (size_t e = 0; e < t->shape[0] && !s; e++) {
+        char name[NAME_B];
+        (void)snprintf(name, sizeof name, "%.120s[%zu]", t->name, e);
+        struct matrix_source src = {.name = name,
+                                    .format = scales ? WEIGHT_MXFP4 : WEIGHT_BF16,
+                                    .n_cols = n_cols,
+                                    .n_parts = 1,
+                                    .interleave = false};
+        if (scales) {
+            src.parts[0] = (struct matrix_part){.n_rows = n_rows,
+                                                .data = t->data + e * expert_b,
+                                                .scales = scales->data + e * (scales->n_bytes / scales->shape[0])};
+        } else {
+            transpose(t, e, scratch);
+            src.parts[0] = (struct matrix_part){.n_rows = n_rows, .data = scratch, .scales = NULL};
+        }
+        if ((s = m->backend->ops->matrix_new(m->backend, &out[e], &src, b->err)) && b->err)
+            err_prefix(b->err, "%s", safetensors_file_of(b->st, t));
+    }
+    mem_free(scratch);
+    safetensors_drop(b->st, t);
+    if (scales)
+        safetensors_drop(b->st, scales);
+    return s;
+}
+
+static enum status bind_attention(struct binding *b, struct layer *l)
+{
+    const struct tensor *const qkv[] = {b->t[ROLE_Q], b->t[ROLE_K], b->t[ROLE_V]};
+    const enum role qkv_bias[] = {ROLE_Q_BIAS, ROLE_K_BIAS, ROLE_V_BIAS};
+    enum status s;
+    if ((s = vector_of(b, ROLE_ATTN_NORM, &l->attn_norm)) || (s = matrix(b, qkv, 3, false, false, &l->qkv)) ||
+        (s = vector(b, qkv_bias, 3, &l->qkv_bias)) || (s = vector_of(b, ROLE_Q_NORM, &l->q_norm)) ||
+        (s = vector_of(b, ROLE_K_NORM, &l->k_norm)) || (s = vector_of(b, ROLE_SINKS, &l->sinks)) ||
+        (s = matrix(b, &b->t[ROLE_O], 1, false, false, &l->o)))
+        return s;
+    return vector_of(b, ROLE_O_BIAS, &l->o_bias);
+}
+
+static enum status bind_experts(struct binding *b, struct layer *l)
+{
+    struct model *m = b->m;
+    size_t n = m->config.n_experts;
+    void *p;
+    enum status s;
+    if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_gate_up, b->err)))
+        return s;
+    l->expert_gate_up = p;
+    if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_down, b->err)))
+        return s;
+    l->expert_down = p;
+    if ((s = matrix(b, &b->t[ROLE_ROUTER], 1, false, false, &l->router)) ||
+        (s = vector_of(b, ROLE_ROUTER_BIAS, &l->router_bias)) ||
+        (s = vector_of(b, ROLE_EXPERTS_GATE_UP_BIAS, &l->gate_up_bias)) ||
+        (s = vector_of(b, ROLE_EXPERTS_DOWN_BIAS, &l->down_bias)) ||
+        (s = experts(b, ROLE_EXPERTS_GATE_UP, ROLE_EXPERTS_GATE_UP_SCALES, l->expert_gate_up)) ||
+        (s = experts(b, ROLE_EXPERTS_DOWN, ROLE_EXPERTS_DOWN_SCALES, l->expert_down)))
+        return s;
+    l->moe = (struct moe){.n_experts = n,
+                          .n_used = m->config.n_experts_used,
+                          .gate_up = l->expert_gate_up,
+                          .down = l->expert_down,
+                          .gate_up_bias = l->gate_up_bias,
+                          .down_bias = l->down_bias,
+                          .n_ff = m->config.n_ff,
+                          .glu = m->glu};
+    return OK;
+}
+
+static enum status bind_layer(struct binding *b, const struct ffn_layout *ffn, size_t i)
+{
+    struct layer *l = &b->m->layers[i];
+    enum status s;
+    memset(b->t, 0, sizeof b->t);
+    if ((s = find_specs(b, i, b->m->arch->layer)) || (s = find_specs(b, i, ffn->specs)) ||
+        (s = bind_attention(b, l)) || (s = vector_of(b, ROLE_MLP_NORM, &l->mlp_norm)))
+        return s;
+    l->window = b->m->config.windows[i];
+    if (b->m->config.n_experts)
+        return bind_experts(b, l);
+    const struct tensor *const gate_up[] = {b->t[ROLE_GATE], b->t[ROLE_UP]};
+    if ((s = matrix(b, gate_up, 2, true, false, &l->gate_up)))
+        return s;
+    return matrix(b, &b->t[ROLE_DOWN], 1, false, false, &l->down);
+}
+
+static enum status bind_ends(struct binding *b)
+{
+    struct model *m = b->m;
+    const struct model_config *c = &m->config;
+    const size_t table[2] = {c->vocab_size, c->d_model};
+    const struct tensor *t;
+    enum status s;
+    if ((s = find(b, "model.embed_tokens.weight", &t)) || (s = check(b, t, KIND_BF16, table, 2)) ||
+        (s = matrix(b, &t, 1, false, true, &m->embed)) || (s = find(b, "model.norm.weight", &t)) ||
+        (s = check(b, t, KIND_VECTOR, &c->d_model, 1)))
+        return s;
+    b->t[ROLE_MLP_NORM] = t;
+    if ((s = vector_of(b, ROLE_MLP_NORM, &m->final_norm)))
+        return s;
+    if (c->tied) {
+        m->lm_head = m->embed;
+        return OK;
+    }
+    if ((s = find(b, "lm_head.weight", &t)) || (s = check(b, t, KIND_BF16, table, 2)))
+        return s;
+    return matrix(b, &t, 1, false, false, &m->lm_head);
+}
+
+/* The layout whose first tensor is there; the first layout, for its message, when none is. */
+static const struct ffn_layout *choose_layout(const struct binding *b)
+{
+    const struct ffn_layout *list = b->m->arch->ffn;
+    for (const struct ffn_layout *p = list; p->specs; p++) {
+        char name[NAME_B];
+        (void)snprintf(name, sizeof name, "model.layers.0.%s", p->specs[0].suffix);
+        if (safetensors_find(b->st, name))
+            return p;
+    }
+    return list;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s);
+    size_t k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+/* A tensor nobody asked for means a model we do not know: a bias left out would not crash, only be
+ * wrong. Two are known to be redundant. */
+static enum status check_all_used(const struct binding *b)
+{
+    for (size_t i = 0; i < safetensors_count(b->st); i++) {
+        const struct tensor *t = safetensors_at(b->st, i);
+        bool redundant = ends_with(t->name, ".rotary_emb.inv_freq") ||
+                         (b->m->config.tied && strcmp(t->name, "lm_head.weight") == 0);
+        if (!b->used[i] && !redundant)
+            return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%.200s': expected no such tensor in %s with %zu layers",
+                           safetensors_file_of(b->st, t), t->name, b->m->arch->name, b->m->config.n_layers);
+    }
+    return OK;
+}
+
+enum status bind_weights(struct model *m, const struct safetensors *st, struct err *err)
+{
+    struct binding b = {.m = m, .st = st, .err = err};
+    void *p;
+    enum status s;
+    if (safetensors_count(st) == 0)
+        return err_set(err, ERR_MISSING, "%s: expected tensors, found none", safetensors_file(st, 0));
+    m->cap_vectors = m->config.n_layers * 12 + 1;
+    if ((s = arena_alloc(m->arena, &p, m->cap_vectors, sizeof *m->vectors, err)))
+        return s;
+    m->vectors = p;
+    if ((s = arena_alloc(m->arena, &p, m->config.n_layers, sizeof *m->layers, err)))
+        return s;
+    m->layers = p;
+    if ((s = mem_alloc(&p, safetensors_count(st), sizeof(bool), "tensor marks", err)))
+        return s;
+    b.used = p;
+    const struct ffn_layout *ffn = choose_layout(&b);
+    m->weight_format = ffn->weight_format;
+    s = bind_ends(&b);
+    for (size_t i = 0; i < m->config.n_layers && !s; i++)
+        s = bind_layer(&b, ffn, i);
+    if (!s)
+        s = check_all_used(&b);
+    mem_free(b.used);
+    return s;
+}

@@ -1,0 +1,148 @@
+#include <string.h>
+
+#include "run/session_internal.h"
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t feed_of(const struct request *r)
+{
+    return r->n_prompt + (r->n_score ? r->n_score - 1 : 0);
+}
+
+static enum status grow(void **p, size_t n, size_t size, struct err *err)
+{
+    void *fresh = NULL;
+    size_t bytes;
+    if (!size_mul(n, size, &bytes))
+        return err_set(err, ERR_MEMORY, "cannot allocate rows of a step: %zu x %zu bytes overflow", n, size);
+    enum status s = mem_alloc(&fresh, bytes, 1, "rows of a step", err);
+    if (s)
+        return s;
+    mem_free(*p);
+    *p = fresh;
+    return OK;
+}
+
+/* The arrays have different types; each is grown through a void pointer and put back. */
+#define GROW(field, n)                                         \
+    do {                                                       \
+        void *grown = s->field;                                \
+        enum status gs = grow(&grown, n, sizeof *s->field, err); \
+        s->field = grown;                                      \
+        if (gs)                                                \
+            return gs;                                         \
+    } while (0)
+
+enum status schedule_reserve(struct session *s, const struct request *r, struct err *err)
+{
+    const struct model_config *c = &s->m->config;
+    size_t per_seq = min_size(s->chunk, feed_of(r));
+    size_t n = per_seq > STEP_ROWS / s->n_parallel ? STEP_ROWS : per_seq * s->n_parallel;
+    n = n > s->n_parallel ? n : s->n_parallel;
+    bool first_forced = r->forced_experts && !s->forced;
+    if (n > s->cap_rows) {
+        GROW(ids, n);
+        GROW(seq, n);
+        GROW(pos, n);
+        GROW(fault, n);
+    } else {
+        n = s->cap_rows;
+    }
+    if (first_forced || (s->forced && n > s->cap_rows)) {
+        size_t cells;
+        if (!size_mul(n, c->n_layers * c->n_experts_used, &cells))
+            return err_set(err, ERR_MEMORY, "cannot allocate forced experts: %zu rows overflow", n);
+        GROW(forced, cells);
+    }
+    s->cap_rows = n;
+    return forward_reserve(s->f, n, err);
+}
+
+static bool needs_logits(const struct slot *sl, size_t pos)
+{
+    const struct request *r = &sl->job->r;
+    if (r->all_positions || pos >= sl->n_feed)
+        return true;
+    return r->n_score ? pos + 1 >= r->n_prompt : pos + 1 == sl->n_feed && r->max_tokens > 0;
+}
+
+static int32_t token_at(const struct slot *sl, size_t pos)
+{
+    const struct request *r = &sl->job->r;
+    if (pos >= sl->n_feed)
+        return sl->last;
+    return pos < r->n_prompt ? r->prompt[pos] : r->score[pos - r->n_prompt];
+}
+
+/* A request gives (layer, prompt position, k), the step wants (layer, row, k). */
+static void add_forced(struct session *s, const struct slot *sl, size_t row, size_t pos)
+{
+    const struct request *r = &sl->job->r;
+    size_t L = s->m->config.n_layers;
+    size_t k = s->m->config.n_experts_used;
+    for (size_t layer = 0; layer < L; layer++) {
+        uint16_t *to = s->forced + (layer * s->step.n + row) * k;
+        if (r->forced_experts && pos < r->n_prompt)
+            memcpy(to, r->forced_experts + (layer * r->n_prompt + pos) * k, k * sizeof *to);
+        else
+            to[0] = UINT16_MAX; // as computed
+    }
+}
+
+static void add_rows(struct session *s, struct slot *sl, size_t max_rows, size_t max_picks)
+{
+    bool prefill = sl->n_fed < sl->n_feed;
+    size_t want = prefill ? min_size(min_size(sl->n_feed - sl->n_fed, s->chunk), max_rows) : 1;
+    sl->first_row = s->step.n;
+    sl->first_pick = s->step.n_pick;
+    for (size_t i = 0; i < want; i++) {
+        size_t pos = sl->n_fed + i;
+        if (needs_logits(sl, pos)) {
+            if (s->step.n_pick - sl->first_pick == max_picks)
+                break;
+            s->pick[s->step.n_pick++] = (uint32_t)s->step.n;
+        }
+        s->ids[s->step.n] = token_at(sl, pos);
+        s->seq[s->step.n] = (uint32_t)(sl - s->slots);
+        s->pos[s->step.n] = (uint32_t)pos;
+        s->fault[s->step.n++] = 0;
+    }
+    sl->n_rows = s->step.n - sl->first_row;
+    sl->n_pick = s->step.n_pick - sl->first_pick;
+    if (prefill)
+        s->counters.prefill_tok += sl->n_rows;
+    else
+        s->counters.decode_tok += sl->n_rows;
+}
+
+enum status schedule_step(struct session *s, struct err *err)
+{
+    bool forced = false;
+    size_t waiting = 0; // active slots still to come: each keeps one row and one pick
+    for (size_t i = 0; i < s->n_parallel; i++)
+        waiting += s->slots[i].job != NULL;
+    s->step = (struct step){.ids = s->ids, .seq = s->seq, .pos = s->pos, .fault = s->fault, .pick = s->pick};
+    for (size_t i = 0; i < s->n_parallel; i++) {
+        struct slot *sl = &s->slots[i];
+        if (!sl->job)
+            continue;
+        waiting--;
+        add_rows(s, sl, s->cap_rows - s->step.n - waiting, s->max_pick - s->step.n_pick - waiting);
+        forced |= sl->job->r.forced_experts != NULL;
+        enum status st = s->m->backend->ops->kv_resize(forward_kv(s->f), i, sl->n_fed + sl->n_rows, err);
+        if (st)
+            return st;
+    }
+    if (!forced)
+        return OK;
+    for (size_t i = 0; i < s->n_parallel; i++) {
+        const struct slot *sl = &s->slots[i];
+        for (size_t t = 0; sl->job && t < sl->n_rows; t++)
+            add_forced(s, sl, sl->first_row + t, sl->n_fed + t);
+    }
+    s->step.forced = s->forced;
+    return OK;
+}

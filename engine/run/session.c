@@ -1,0 +1,268 @@
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include "run/session_internal.h"
+
+/* A session: requests wait in a queue, take slots as they come free, and advance together, one forward
+ * pass a step. Nothing is allocated between submit and done but the pages of the KV cache. */
+
+const char *finish_reason_name(enum finish_reason r)
+{
+    switch (r) {
+    case FINISH_STOP:
+        return "stop";
+    case FINISH_LENGTH:
+        return "length";
+    case FINISH_SCORED:
+        return "scored";
+    case FINISH_ERROR:
+        return "error";
+    case FINISH_CANCELLED:
+        break;
+    }
+    return "cancelled";
+}
+
+static size_t chunk_of(const struct session_options *opt)
+{
+    return opt->prefill_chunk && opt->prefill_chunk < STEP_ROWS ? opt->prefill_chunk : STEP_ROWS;
+}
+
+static enum status new_parts(struct session *s, struct err *err)
+{
+    const struct forward_shape shape = {
+        .n_seqs = s->n_parallel, .n_pos = s->context_tok, .chunk = s->chunk, .n_pick = s->max_pick};
+    void *p;
+    enum status st;
+    s->cap_events = s->max_pick + 3 * s->n_parallel; // rows of logits, ends, cancelled before and on admission
+    if ((st = mem_alloc(&p, s->n_parallel, sizeof *s->slots, "slots", err)))
+        return st;
+    s->slots = p;
+    if ((st = mem_alloc(&p, s->cap_events, sizeof *s->events, "events", err)))
+        return st;
+    s->events = p;
+    if ((st = mem_alloc(&p, s->max_pick, sizeof *s->pick, "picked rows", err)))
+        return st;
+    s->pick = p;
+    if ((st = sampler_new(&s->sampler, s->m->config.vocab_size, err)))
+        return st;
+    return forward_new(&s->f, s->m, &shape, err);
+}
+
+enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err)
+{
+    void *p;
+    size_t context = opt->context_tok ? opt->context_tok : m->config.max_context_tok;
+    if (opt->n_parallel < 1 || opt->n_parallel > STEP_ROWS)
+        return err_set(err, ERR_USAGE, "parallel sequences: expected 1 to %d, found %zu", STEP_ROWS, opt->n_parallel);
+    if (context > m->config.max_context_tok)
+        return err_set(err, ERR_CONTEXT, "context length: expected at most %zu tokens for %s, found %zu",
+                       m->config.max_context_tok, m->info.name, context);
+    enum status st = mem_alloc(&p, 1, sizeof(struct session), "session", err);
+    if (st)
+        return st;
+    struct session *s = p;
+    struct backend_counters counters;
+    m->backend->ops->counters(m->backend, &counters);
+    *s = (struct session){.m = m,
+                          .n_parallel = opt->n_parallel,
+                          .context_tok = context,
+                          .chunk = chunk_of(opt),
+                          .max_pick = opt->n_parallel - 1 + STEP_PICKS,
+                          .weight_bytes_before = counters.weight_bytes_read};
+    s->queue_end = &s->queue;
+    unsigned env = pool_numeric_env_enter();
+    st = new_parts(s, err);
+    pool_numeric_env_leave(env);
+    if (st) {
+        session_free(s);
+        return st;
+    }
+    *out = s;
+    return OK;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; s->slots && i < s->n_parallel; i++) {
+        mem_free(s->slots[i].job);
+        buf_release(&s->slots[i].tail);
+    }
+    while (s->queue) {
+        struct job *next = s->queue->next;
+        mem_free(s->queue);
+        s->queue = next;
+    }
+    forward_free(s->f);
+    sampler_free(s->sampler);
+    mem_free(s->slots);
+    mem_free(s->events);
+    mem_free(s->ids);
+    mem_free(s->seq);
+    mem_free(s->pos);
+    mem_free(s->fault);
+    mem_free(s->pick);
+    mem_free(s->forced);
+    mem_free(s);
+}
+
+static enum status check_tokens(const struct session *s, const char *what, const int32_t *v, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i] < 0 || (size_t)v[i] >= s->m->config.vocab_size)
+            return err_set(err, ERR_RANGE, "%s token %zu: expected an id from 0 to %zu, found %d", what, i,
+                           s->m->config.vocab_size - 1, v[i]);
+    return OK;
+}
+
+static enum status check_request(const struct session *s, const struct request *r, struct err *err)
+{
+    const struct sampling *p = &r->sampling;
+    if (!r->id)
+        return err_set(err, ERR_USAGE, "request: expected an id, found none");
+    if (r->n_prompt == 0)
+        return err_set(err, ERR_USAGE, "request '%.80s': expected a prompt of at least one token, found none", r->id);
+    if (!(p->temperature >= 0 && p->temperature <= 1e6))
+        return err_set(err, ERR_USAGE, "request '%.80s': temperature: expected 0 to 1e6, found %g", r->id, p->temperature);
+    if (!(p->top_p > 0 && p->top_p <= 1))
+        return err_set(err, ERR_USAGE, "request '%.80s': top_p: expected above 0 and at most 1, found %g", r->id, p->top_p);
+    if (!(p->min_p >= 0 && p->min_p <= 1))
+        return err_set(err, ERR_USAGE, "request '%.80s': min_p: expected 0 to 1, found %g", r->id, p->min_p);
+    for (size_t i = 0; i < r->n_stop_texts; i++)
+        if (!*r->stop_texts[i])
+            return err_set(err, ERR_USAGE, "request '%.80s': expected stop texts that are not empty", r->id);
+    size_t more = r->n_score ? r->n_score - 1 : r->max_tokens;
+    size_t total;
+    if (!size_add(r->n_prompt, more, &total) || total > s->context_tok)
+        return err_set(err, ERR_CONTEXT, "request '%.80s': expected at most %zu tokens in all, found %zu of prompt and %zu more",
+                       r->id, s->context_tok, r->n_prompt, more);
+    enum status st = check_tokens(s, "prompt", r->prompt, r->n_prompt, err);
+    return st ? st : check_tokens(s, "continuation", r->score, r->n_score, err);
+}
+
+enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err)
+{
+    void *p;
+    enum status st;
+    if ((st = check_request(s, r, err)) || (st = schedule_reserve(s, r, err)) ||
+        (st = mem_alloc(&p, 1, sizeof(struct job), "request", err)))
+        return st;
+    struct job *j = p;
+    *j = (struct job){.r = *r, .handle = ++s->next_handle};
+    for (size_t i = 0; i < r->n_stop_texts; i++) {
+        size_t len = strlen(r->stop_texts[i]);
+        j->stop_tail_b = len - 1 > j->stop_tail_b ? len - 1 : j->stop_tail_b;
+    }
+    *s->queue_end = j;
+    s->queue_end = &j->next;
+    *handle = j->handle;
+    return OK;
+}
+
+void session_cancel(struct session *s, uint64_t handle)
+{
+    for (struct job *j = s->queue; j; j = j->next)
+        if (j->handle == handle)
+            j->cancelled = true;
+    for (size_t i = 0; i < s->n_parallel; i++)
+        if (s->slots[i].job && s->slots[i].job->handle == handle)
+            s->slots[i].job->cancelled = true;
+}
+
+static void take(struct session *s, struct slot *sl)
+{
+    struct job *j = s->queue;
+    struct buf tail = sl->tail; // its memory is kept from request to request
+    s->queue = j->next;
+    if (!s->queue)
+        s->queue_end = &s->queue;
+    *sl = (struct slot){.job = j,
+                        .key = rng_key(j->r.sampling.seed, j->r.id),
+                        .n_feed = j->r.n_prompt + (j->r.n_score ? j->r.n_score - 1 : 0),
+                        .tail = tail};
+    buf_clear(&sl->tail);
+}
+
+/* Free slots take what waits, in order. A slot whose request was cancelled ends here; so does a
+ * cancelled request from the queue, once a slot is free to carry its event. */
+static void admit(struct session *s)
+{
+    for (size_t i = 0; i < s->n_parallel; i++) {
+        struct slot *sl = &s->slots[i];
+        if (sl->job && sl->job->cancelled)
+            emit_done(s, sl, FINISH_CANCELLED, ERR_CANCELLED);
+        if (sl->job || !s->queue)
+            continue;
+        take(s, sl);
+        if (sl->job->cancelled)
+            emit_done(s, sl, FINISH_CANCELLED, ERR_CANCELLED);
+    }
+}
+
+static enum status run_step(struct session *s, struct err *err)
+{
+    enum status st;
+    if (session_active(s) == 0)
+        return OK;
+    if ((st = schedule_step(s, err)) || (st = forward_run(s->f, &s->step, err)))
+        return st;
+    s->counters.steps++;
+    s->counters.rows += s->step.n;
+    emit_step(s, clock_ns());
+    return OK;
+}
+
+enum status session_step(struct session *s, const struct event **events, size_t *n, struct err *err)
+{
+    s->n_events = 0;
+    unsigned env = pool_numeric_env_enter();
+    admit(s);
+    enum status st = run_step(s, err);
+    pool_numeric_env_leave(env);
+    *events = s->events;
+    *n = st ? 0 : s->n_events;
+    return st;
+}
+
+bool session_idle(const struct session *s)
+{
+    return !s->queue && session_active(s) == 0;
+}
+
+size_t session_active(const struct session *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_parallel; i++)
+        n += s->slots[i].job != NULL;
+    return n;
+}
+
+void session_memory(const struct session *s, struct memory_bytes *out)
+{
+    const struct backend_ops *ops = s->m->backend->ops;
+    struct backend_counters c;
+    struct kv_bytes kv;
+    ops->counters(s->m->backend, &c);
+    ops->kv_count(forward_kv(s->f), &kv);
+    uint64_t host = sampler_bytes(s->sampler) + s->cap_rows * (3 * sizeof(uint32_t) + sizeof(int32_t));
+    *out = (struct memory_bytes){.weights = s->m->info.weights_b,
+                                 .kv_reserved = kv.reserved,
+                                 .kv_live = kv.live,
+                                 .kv_used = kv.used,
+                                 .act_peak = forward_bytes(s->f) + host + c.scratch_peak_bytes,
+                                 .total = c.alloc_bytes + host + c.scratch_peak_bytes,
+                                 .peak = c.alloc_peak_bytes + host + c.scratch_peak_bytes};
+}
+
+void session_counters(const struct session *s, struct session_counters *out)
+{
+    struct backend_counters c;
+    s->m->backend->ops->counters(s->m->backend, &c);
+    *out = s->counters;
+    out->weight_bytes_read = c.weight_bytes_read - s->weight_bytes_before;
+    out->expert_rows = forward_expert_rows(s->f);
+    out->expert_hits = forward_expert_hits(s->f);
+}
