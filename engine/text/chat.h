@@ -31,7 +31,8 @@ struct chat_parts {
     struct buf reasoning;
     struct buf final;
     bool has_final;
-    size_t reason_tok, final_tok, markup_tok;
+    size_t reason_tok, final_tok, markup_tok; /* sum: all generated ids */
+    bool repaired; /* the ids broke the format and the text was rescued: worth a warning */
 };
 enum status chat_split(enum chat_format f, const struct tokenizer *t, const int32_t *ids, size_t n,
                        struct chat_parts *out, struct err *err);
