@@ -168,7 +168,7 @@ static bool softmax(float *s, size_t from, size_t to, float scale, float *max, f
         chain[i % N_CHAINS] = chain[i % N_CHAINS] + p;
         s[i] = bf16_to_f32(bf16_operand(p));
     }
-    *max = top;
+    *max = top + 0.0f; // +0 for either zero, whatever the order they were met in
     *sum = chain_tree(chain);
     return good;
 }
