@@ -90,7 +90,7 @@ struct cli_option {
      .at = CLI_AT(S, m, struct cli_reals), .dflt = dflt_, .real_lo = lo_, .real_hi = hi_, .help = help_}
 #define CLI_END {.name = NULL}
 
-/* A section of options that fills one struct; a program has up to four (its own, and the common ones). */
+/* A section of options that fills one struct; a program has up to three (its own, the common ones). */
 struct cli_section {
     const struct cli_option *options;
     void *args;
@@ -101,7 +101,7 @@ struct cli_spec {
     const char *summary;  /* one clause */
     const char *operands; /* "FILE..." or NULL */
     size_t min_operands, max_operands;
-    struct cli_section sections[4]; /* unused: options NULL */
+    struct cli_section sections[3]; /* unused: options NULL */
 };
 
 struct cli; /* what one parse owns: lists, operands */
@@ -124,12 +124,14 @@ bool cli_given(const struct cli *c, const char *name); /* typed or cli_set, not 
 struct cli_texts cli_operands(const struct cli *c);    /* borrowed until cli_free */
 void cli_add_operand(struct cli *c, const char *text); /* copied; failure shows in cli_check */
 
-/* cli_find - option and its argument struct by long name; NULL when unknown. */
-const struct cli_option *cli_find(const struct cli *c, const char *name, void **args);
+/* cli_find - option by long name; NULL when unknown. cli_at - i-th option over all sections, section
+ * included (may be NULL); NULL past the last. */
+const struct cli_option *cli_find(const struct cli *c, const char *name);
+const struct cli_option *cli_at(const struct cli *c, size_t i, size_t *section);
 
 /* cli_value - current value as a new JSON node: boolean, number, string, array, or null when absent.
  * The caller owns it. NULL only when memory is out. */
-cJSON *cli_value(const struct cli_option *o, const void *args);
+cJSON *cli_value(const struct cli *c, const struct cli_option *o);
 
 /* cli_help, cli_man - the text of --help, and the OPTIONS section of the man page (man(7) macros). */
 void cli_help(const struct cli_spec *spec, struct buf *out);

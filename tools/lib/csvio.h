@@ -28,8 +28,8 @@ enum status csv_parse_bytes(struct csv *out, const char *data, size_t n, const c
 void csv_release(struct csv *c); /* safe on a zeroed struct */
 const struct csv_field *csv_at(const struct csv *c, size_t row, size_t col);
 
-/* csv_write_field - one field, quoted only if it holds , " CR LF or an outer space, or is empty and
- * alone on its line. csv_write_row - n fields and LF. */
+/* csv_write_row - n fields and LF. A field is quoted only if it holds , " CR LF or an outer space, or is empty and
+ * alone on its line. */
 void csv_write_row(struct buf *out, const char *const *fields, size_t n);
 
 #endif

@@ -1,0 +1,18 @@
+#ifndef ASSAY_LIB_CANON_H
+#define ASSAY_LIB_CANON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Canonical values (provenance.md 2), shared by the CSV and JSON writers. */
+
+/* canon_real - x rounded to `decimals`, and to 15 significant digits where that is coarser. */
+double canon_real(double x, int decimals);
+
+bool canon_is_sha256(const char *text); /* 64 lower-case hex digits */
+
+/* canon_first_difference - 1-based line and column of the first byte in which a and b differ; false
+ * when they are equal. */
+bool canon_first_difference(const char *a, size_t n_a, const char *b, size_t n_b, size_t *line, size_t *column);
+
+#endif

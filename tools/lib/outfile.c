@@ -1,0 +1,209 @@
+#define _XOPEN_SOURCE 700 // fileno, fsync
+#include "lib/outfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "lib/interrupt.h"
+
+struct outfile {
+    FILE *f;
+    char *path; /* NULL: stdout */
+    char *temp; /* NULL: written in place */
+    int slot;
+    int first_errno; /* of a failed write */
+};
+
+static enum status join(char **out, const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    int dir = slash ? (int)(slash - path + 1) : 0;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%.*s.%s.tmp.%ld", dir, path, path + dir, (long)getpid());
+    enum status s = buf_status(&b, "file name", err);
+    if (s) {
+        buf_release(&b);
+        return s;
+    }
+    *out = b.data;
+    return OK;
+}
+
+static void release(struct outfile *o)
+{
+    mem_free(o->path);
+    mem_free(o->temp);
+    mem_free(o);
+}
+
+enum status outfile_open(struct outfile **out, const char *path, struct err *err)
+{
+    void *p;
+    enum status s = mem_alloc(&p, 1, sizeof(struct outfile), "output", err);
+    if (s)
+        return s;
+    struct outfile *o = p;
+    o->slot = -1;
+    if (!path || strcmp(path, "-") == 0) {
+        o->f = stdout;
+        *out = o;
+        return OK;
+    }
+    struct stat st;
+    bool in_place = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    size_t n = strlen(path) + 1;
+    if ((s = mem_alloc(&p, n, 1, "file name", err)))
+        goto fail;
+    o->path = p;
+    memcpy(o->path, path, n);
+    if (in_place) {
+        if (S_ISDIR(st.st_mode)) {
+            s = err_set(err, ERR_IO, "cannot write '%s': it is a directory", path);
+            goto fail;
+        }
+        o->f = fopen(path, "wb");
+    } else {
+        if ((s = join(&o->temp, path, err)))
+            goto fail;
+        (void)unlink(o->temp); // left by a kill -9 of an earlier process with this id
+        int fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            o->slot = interrupt_track(o->temp);
+            o->f = fdopen(fd, "wb");
+            if (!o->f)
+                (void)close(fd);
+        }
+    }
+    if (!o->f) {
+        s = err_set_errno(err, ERR_IO, errno, "cannot write '%s'", path);
+        if (o->slot >= 0)
+            (void)unlink(o->temp);
+        interrupt_untrack(o->slot);
+        goto fail;
+    }
+    *out = o;
+    return OK;
+fail:
+    release(o);
+    return s;
+}
+
+FILE *outfile_stream(struct outfile *o)
+{
+    return o->f;
+}
+
+static const char *label(const struct outfile *o)
+{
+    return o->path ? o->path : "standard output";
+}
+
+enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err)
+{
+    errno = 0;
+    if (n && fwrite(data, 1, n, o->f) != n) {
+        if (!o->first_errno)
+            o->first_errno = errno ? errno : EIO;
+        return err_set_errno(err, ERR_IO, o->first_errno, "cannot write '%s'", label(o));
+    }
+    return OK;
+}
+
+static bool same_bytes(const char *a, const char *b)
+{
+    struct stat sa;
+    struct stat sb;
+    if (stat(a, &sa) != 0 || stat(b, &sb) != 0 || sa.st_size != sb.st_size)
+        return false;
+    FILE *fa = fopen(a, "rb");
+    FILE *fb = fopen(b, "rb");
+    bool same = fa && fb;
+    char x[1 << 14];
+    char y[1 << 14];
+    while (same) {
+        size_t n = fread(x, 1, sizeof x, fa);
+        size_t m = fread(y, 1, sizeof y, fb);
+        same = n == m && memcmp(x, y, n) == 0;
+        if (n < sizeof x)
+            break;
+    }
+    same = same && !ferror(fa) && !ferror(fb);
+    if (fa)
+        (void)fclose(fa);
+    if (fb)
+        (void)fclose(fb);
+    return same;
+}
+
+/* The rename is durable only when the directory is; a file system that cannot sync one is no error. */
+static void sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct buf dir = BUF_INIT;
+    buf_printf(&dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    int fd = buf_status(&dir, "file name", NULL) ? -1 : open(dir.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+    buf_release(&dir);
+}
+
+enum status outfile_commit(struct outfile *o, bool *changed, struct err *err)
+{
+    int e = o->first_errno;
+    errno = 0;
+    if (fflush(o->f) != 0 || ferror(o->f))
+        e = e ? e : errno ? errno : EIO;
+    if (o->temp && !e && fsync(fileno(o->f)) != 0)
+        e = errno;
+    if (o->path && fclose(o->f) != 0 && !e)
+        e = errno ? errno : EIO;
+    bool is_new = true;
+    if (!e && o->temp) {
+        is_new = !same_bytes(o->temp, o->path);
+        if (is_new && rename(o->temp, o->path) != 0)
+            e = errno;
+        else if (is_new)
+            sync_directory(o->path);
+    }
+    if (o->temp && (e || !is_new))
+        (void)unlink(o->temp);
+    interrupt_untrack(o->slot);
+    enum status s = e ? err_set_errno(err, ERR_IO, e, "cannot write '%s'", label(o)) : OK;
+    if (!s && changed)
+        *changed = is_new;
+    release(o);
+    return s;
+}
+
+void outfile_abort(struct outfile *o)
+{
+    if (!o)
+        return;
+    if (o->path)
+        (void)fclose(o->f);
+    if (o->temp)
+        (void)unlink(o->temp);
+    interrupt_untrack(o->slot);
+    release(o);
+}
+
+enum status outfile_put(const char *path, const void *data, size_t n, bool *changed, struct err *err)
+{
+    struct outfile *o;
+    enum status s = outfile_open(&o, path, err);
+    if (s)
+        return s;
+    s = outfile_write(o, data, n, err);
+    if (s) {
+        outfile_abort(o);
+        return s;
+    }
+    return outfile_commit(o, changed, err);
+}

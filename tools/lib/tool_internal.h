@@ -1,0 +1,33 @@
+#ifndef ASSAY_LIB_TOOL_INTERNAL_H
+#define ASSAY_LIB_TOOL_INTERNAL_H
+
+#include "lib/tool.h"
+
+/* What tool.c (the frame), tool_io.c (reading and writing) and tool_recipe.c (running again) share. */
+
+enum { TOOL_N_COMMON = 12 };
+
+struct tool_common_args {
+    const char *out, *format, *root, *statement, *recipe, *into;
+    int64_t seed, threads;
+    bool quiet, help, version, help_man;
+};
+
+struct tool {
+    const struct tool_def *def;
+    const char *program; /* "accuracy grade" */
+    void *args;
+    struct tool_common_args common;
+    struct cli *cli;
+    struct prov *prov;
+    struct progress *progress;
+    int answer_no;
+};
+
+/* tool_apply_recipe - set what --recipe's statement records and was not typed. */
+enum status tool_apply_recipe(struct tool *t, struct err *err);
+
+/* tool_record_options - put every option into the provenance by its role. */
+enum status tool_record_options(struct tool *t, struct err *err);
+
+#endif
