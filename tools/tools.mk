@@ -3,13 +3,24 @@
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_BIN := $(TOOLS_SRC:tools/%.c=$(BIN)/%)
 LIB_SRC := $(sort $(wildcard tools/lib/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/schema_text.o
 LIBTOOLS := $(B)/libtools.a
 DRIVE_SRC := $(sort $(wildcard tools/drive/*.c))
 DRIVE_OBJ := $(DRIVE_SRC:%.c=$(B)/%.o)
 LIBDRIVE := $(B)/libdrive.a
 
 $(LIB_OBJ) $(DRIVE_OBJ) $(TOOLS_SRC:%.c=$(B)/%.o): CPPFLAGS += -Itools
+
+# Looked at by every make, changed only when their content does: the schemas as C, and what --version says.
+SCHEMAS := $(sort $(wildcard results/schemas/*.json))
+$(B)/gen/schema_text.c: FORCE
+	@mkdir -p $(@D)
+	@tools/lib/embed.sh $@ $(SCHEMAS)
+$(B)/gen/lib/buildinfo.h: FORCE
+	@tools/lib/buildinfo.sh $@ '$(CC)' '$(strip $(OPT) -ffp-contract=off)' $(CONFIG)
+$(B)/tools/lib/buildinfo.o: $(B)/gen/lib/buildinfo.h
+$(B)/gen/schema_text.o: $(B)/gen/schema_text.c $(B)/flags.stamp
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIBTOOLS): $(LIB_OBJ)
 	$(call say,AR,$@)
