@@ -16,7 +16,7 @@ for t in "$@"; do
     if [ "$rc" -ne 0 ] && [ "$no" -eq 0 ]; then no=1; fi
     if [ "$ok" -eq 0 ] && [ "$no" -eq 0 ] && [ "$sk" -eq 0 ]; then no=1; fi
     passed=$((passed + ok)) failed=$((failed + no)) skipped=$((skipped + sk))
-    printf '%-44s %4d ok %3d failed %3d skipped\n' "${t##*/}" "$ok" "$no" "$sk"
+    printf '%-44s %4d ok %3d failed %3d skipped\n' "${t#build/}" "$ok" "$no" "$sk"
     if [ "$no" -gt 0 ]; then sed 's/^/    /' "$out" | tail -n 60; fi
     grep -iE '^[[:space:]]*(not )?ok .*# *skip' "$out" | sed 's/^/    /'
     rm -f "$out"

@@ -2,7 +2,8 @@
 # tests/run.sh adds them up and ends with one line `N passed, M failed, K skipped`.
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
-CLI_TESTS := $(sort $(wildcard tests/cli/*.sh))
+CLI_TESTS := $(sort $(wildcard tests/cli/*.sh tests/mutate/*.sh))
+HEADERS := $(sort $(wildcard engine/*.h engine/*/*.h tools/*/*.h))
 
 $(UNIT_SRC:%.c=$(B)/%.o): CPPFLAGS += -Itools -Itests
 
@@ -11,11 +12,33 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
-.PHONY: unit-bin
+.PHONY: unit-bin check-unit check-headers test test-run analyze
+
 unit-bin: $(UNIT_BIN)
 
-.PHONY: check-unit
-check-unit: $(UNIT_BIN) ## unit tests of CONFIG
+check-unit: $(UNIT_BIN) ## unit tests of CONFIG (release, asan, tsan, ...)
 	$(Q)BIN=$(BIN) tests/run.sh $(UNIT_BIN)
+
+# Every header must compile alone (style.md 3).
+HEADER_STAMPS := $(HEADERS:%.h=$(B)/headers/%.ok)
+$(B)/headers/%.ok: %.h $(B)/flags.stamp
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itools $(CFLAGS) -include $< -fsyntax-only -x c /dev/null
+	@touch $@
+check-headers: $(HEADER_STAMPS) ## compile every header alone
+
+analyze: ## gcc -fanalyzer over engine and tools
+	$(Q)$(MAKE) --no-print-directory CONFIG=analyze build/analyze/libengine.a build/analyze/libtools.a build/analyze/libdrive.a all
+
+# What `make test` runs: unit tests in release and under ASan+UBSan, then the command tests, which
+# include the digest matrix, the fault builds and a whole `make reproduce` with verify.
+test: deps ## the whole test suite (installs what is missing)
+	$(Q)$(MAKE) --no-print-directory test-run
+
+test-run: all unit-bin check-headers models
+	$(Q)$(MAKE) --no-print-directory CONFIG=asan unit-bin
+	$(Q)$(MAKE) --no-print-directory CONFIG=fault all unit-bin
+	$(Q)$(MAKE) --no-print-directory CONFIG=wrongseg all
+	$(Q)BIN=$(BIN) tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
 
 -include $(UNIT_SRC:%.c=$(B)/%.d)

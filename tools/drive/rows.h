@@ -1,0 +1,27 @@
+#ifndef ASSAY_DRIVE_ROWS_H
+#define ASSAY_DRIVE_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "engine.h"
+#include "lib/stats.h"
+#include "lib/tool.h"
+
+/* What every command that touches a model does alike. */
+
+/* drive_open_model - model_open, then record the model and the backend in the tool's statement. */
+enum status drive_open_model(struct tool *t, const char *source, const struct model_options *opt, struct model **out,
+                             struct err *err);
+
+/* drive_row - begin a row with the columns all measured files share (measurement.md 15): engine, model,
+ * arch, weights, weight_format, weight_b, numerics, device, draft. Columns a schema lacks are left out. */
+void drive_row(struct table *t, const struct model *m, bool draft);
+
+/* drive_real, drive_interval, drive_digest - set a column unless the value is empty (NaN, open side). */
+void drive_real(struct table *t, const char *column, double v);
+void drive_interval(struct table *t, const struct stats_interval *ci, const char *method);
+void drive_digest(struct table *t, const char *column, const uint8_t d[DIGEST_B]);
+
+#endif
