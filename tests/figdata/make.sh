@@ -20,8 +20,8 @@ awk 'BEGIN {
             tpot = 0.8 + 0.5 * m + c * 0.0002 * m
             lat(m, c, 32, "tpot_ms", "ms", "p50", 40, tpot, 0.02)
             lat(m, c, 32, "e2e_ms", "ms", "p50", 40, ttft + 31 * tpot, 0.02)
-            lat(m, c, 32, "decode_tok_s", "tok/s", "p50", 40, 1000 / tpot, 0.02)
-            empty(m, "latency", c, "ttft_ms", "ms", "p99", 40, "below_floor", "p99 needs 300 samples, found 40")
+            lat(m, c, 32, "decode_tok_s", "tok_s", "p50", 40, 1000 / tpot, 0.02)
+            empty(m, "latency", c, "ttft_ms", "ms", "p99", 40, "ok", "p99 needs 300 samples, found 40")
             kv = (m == 1) ? 4096 * (c + (c < 16 ? c : 16)) : (m == 2 ? 6144 * c : 1344 * c)
             mem(m, c, "weights_dev_mib", 3 + 2 * m)
             mem(m, c, "kv_live_mib", kv / 1048576)
@@ -30,29 +30,29 @@ awk 'BEGIN {
         }
         full = (m == 1) ? 8192 : (m == 2 ? 6144 : 1344)
         wind = (m == 1) ? 4096 : full
-        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_meas", "B/tok", "slope", 5, wind * 1.0, wind * 0.999, wind * 1.001, "ols", "ok", "")
-        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_full", "B/tok", "formula", "", full, "", "", "", "ok", "")
-        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_window", "B/tok", "formula", "", wind, "", "", "", "ok", "")
-        row(model[m], arch[m], wf[m], "energy", "", "", 128, 32, 160, 1, 1, "steady", "j_per_out_tok", "J/tok", "mean", "", "", "", "", "", "no_meter", "no energy meter on this machine")
+        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_meas", "b_tok", "slope", 5, wind * 1.0, wind * 0.999, wind * 1.001, "ols", "ok", "")
+        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_full", "b_tok", "formula", "", full, "", "", "", "ok", "")
+        row(model[m], arch[m], wf[m], "memory", "", "", "", "", "", 1, "", "", "kv_b_per_tok_window", "b_tok", "formula", "", wind, "", "", "", "ok", "")
+        row(model[m], arch[m], wf[m], "energy", "", "", 128, 32, 160, 1, 1, "steady", "j_per_out_tok", "j_tok", "mean", "", "", "", "", "", "not_measured", "no energy meter on this machine")
         split("facts facts_cloze sums words", task, " ")
         for (t = 1; t <= 4; t++) {
             p = 0.2 + 0.02 * m + 0.05 * (t - 1); n = 100
             z = 1.959963984540054; d = 1 + z * z / n
             mid = (p + z * z / (2 * n)) / d; w = z / d * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "acc_pct", "%", "value", n, 100 * p, 100 * (mid - w), 100 * (mid + w), "wilson", "ok", "")
-            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "chance_pct", "%", "value", n, t == 1 ? 25 : 0, "", "", "", "ok", "")
-            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "invalid_pct", "%", "value", n, t == 1 ? 0 : 70 - 5 * m, "", "", "", "ok", "")
+            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "acc_pct", "pct", "value", n, 100 * p, 100 * (mid - w), 100 * (mid + w), "wilson", "ok", "")
+            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "chance_pct", "pct", "value", n, t == 1 ? 25 : 0, "", "", "", "ok", "")
+            row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "invalid_pct", "pct", "value", n, t == 1 ? 0 : 70 - 5 * m, "", "", "", "ok", "")
         }
-        row(model[m], arch[m], wf[m], "safety", "set", "harmful", "", "", "", "", "", "", "full_refuse_pct", "%", "value", 60, 10 * m, 10 * m - 7, 10 * m + 12, "wilson", "ok", "")
-        row(model[m], arch[m], wf[m], "safety", "set", "benign", "", "", "", "", "", "", "full_refuse_pct", "%", "value", 60, 4 * m, 4 * m - 3, 4 * m + 9, "wilson", "ok", "")
+        row(model[m], arch[m], wf[m], "safety", "set", "harmful", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 10 * m, 10 * m - 7, 10 * m + 12, "wilson", "ok", "")
+        row(model[m], arch[m], wf[m], "safety", "set", "benign", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 4 * m, 4 * m - 3, 4 * m + 9, "wilson", "ok", "")
         nl = split("greedy;temperature 0.7, top-p 0.9;temperature 0.7, top-k 50;threads 1;threads 2;context 256;context 1024;experts 2", lv, ";")
         split("sampling sampling sampling threads threads context context experts_used", fa, " ")
         for (l = 1; l <= nl; l++) {
             r = (l == 1 || l == 5 || l == 6) ? 1 : 1 - 0.05 * l + 0.03 * m + (l == 8 ? 0.7 : 0)
             if (l == 8 && m != 1)
-                row(model[m], arch[m], wf[m], "ablate", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", "", "", "", "", "", "unsupported", "this architecture has no experts")
+                row(model[m], arch[m], wf[m], "ablation", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", "", "", "", "", "", "unsupported", "this architecture has no experts")
             else
-                row(model[m], arch[m], wf[m], "ablate", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", 25, r, r == 1 ? 1 : r - 0.04, r == 1 ? 1 : r + 0.05, "bootstrap", "ok", "")
+                row(model[m], arch[m], wf[m], "ablation", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", 25, r, r == 1 ? 1 : r - 0.04, r == 1 ? 1 : r + 0.05, "bootstrap", "ok", "")
         }
     }
 }
@@ -72,26 +72,37 @@ function mem(m, c, me, v) {
 }' >"$dir/unified.csv"
 
 awk 'BEGIN {
-    print "model,active_params,total_params,context_tok,batch,metric,value,unit,per,ci_lo,ci_hi,mbu_pct,mfu_pct"
+    print "model,arch,weight_format,device,draft,active_params,total_params,params_src,context_tok,batch,metric,value,unit,per,ci_lo,ci_hi,ci_method,pareto,mbu_pct,mfu_pct,status,reason"
     nm = split("demo-gptoss demo-qwen3 demo-yi", model, " ")
+    split("gptoss qwen3 llama", arch, " ")
     for (m = 1; m <= nm; m++) {
-        a = m == 1 ? 420000 : 900000 * m; t = m == 1 ? 700000 : a
-        printf "%s,%d,%d,160,1,decode_tok_s,%.4f,tok/s,,%.4f,%.4f,,\n", model[m], a, t, 1000 / (0.8 + 0.5 * m), 970 / (0.8 + 0.5 * m), 1030 / (0.8 + 0.5 * m)
-        printf "%s,%d,%d,160,1,ape_tok_s_per_b,%.4f,tok/s/B,active,%.4f,%.4f,,\n", model[m], a, t, 1e12 / (0.8 + 0.5 * m) / a, 0.97e12 / (0.8 + 0.5 * m) / a, 1.03e12 / (0.8 + 0.5 * m) / a
-        printf "%s,%d,%d,160,1,ape_tpot_ms_per_b,%.4f,ms/B,active,%.4f,%.4f,,\n", model[m], a, t, 1e9 * (0.8 + 0.5 * m) / a, 0.97e9 * (0.8 + 0.5 * m) / a, 1.03e9 * (0.8 + 0.5 * m) / a
-        printf "%s,%d,%d,160,1,ape_acc_pp_per_b,%.4f,pp/B,active,%.4f,%.4f,,\n", model[m], a, t, (m - 2) * 1e9 / a, (m - 9) * 1e9 / a, (m + 6) * 1e9 / a
+        a = m == 1 ? 420000 : 900000 * m; t = m == 1 ? 700000 : a; tpot = 0.8 + 0.7048 * m
+        ape("decode_tok_s", 1000 / tpot, "tok_s", "none", 0.03)
+        ape("ape_tok_s_per_b", 1e12 / tpot / a, "tok_s", "active_b", 0.03)
+        ape("ape_tpot_ms_per_b", 1e9 * tpot / a, "ms", "active_b", 0.03)
+        ape("ape_acc_pp_per_b", (m - 2) * 1e9 / a, "pp", "active_b", 5)
     }
+}
+function ape(me, v, un, per, rel) {
+    printf "%s,%s,bf16,cpu,1,%d,%d,shapes,1056,1,%s,%.6f,%s,%s,%.6f,%.6f,bootstrap,,,,ok,\n", model[m], arch[m], a, t, me, v, un, per, v - rel * (v < 0 ? -v : v), v + rel * (v < 0 ? -v : v)
 }' >"$dir/ape.csv"
 
 awk 'BEGIN {
-    print "run_id,cell_id,block_idx,order_idx,engine,model,weights,weight_format,numerics,device,status,req_idx,in_tok,out_tok,concurrency,t_start_ns,t_tok1_ns,t_tokn_ns,t_done_ns,finish_reason,steady"
+    print "engine,model,arch,weights,weight_format,weight_b,numerics,device,draft,cell_id,in_tok,concurrency,block_idx,order_idx,req_idx,status,t_start_ns,t_tok1_ns,t_tokn_ns,t_done_ns,out_tok,tok_src,finish_reason,steady,tokens_sha256"
     nm = split("demo-gptoss demo-qwen3 demo-yi", model, " ")
+    split("gptoss qwen3 llama", arch, " ")
     for (m = 1; m <= nm; m++)
         for (i = 0; i < 40; i++) {
             u = (i * 0.6180339887 + m * 0.31) % 1
             t = (0.8 + 0.5 * m + 0.2048 * m) * (1 + 0.05 * (u - 0.5 + u * u * u * u * u * u * u * 3))
             f = 1024 * (0.35 + 0.22 * m) / 10 + 2 * u
             at = i * 200000000
-            printf "demo,c1,%d,%d,assay,%s,synthetic,bf16,exact,cpu,ok,%d,1024,32,1,%.0f,%.0f,%.0f,%.0f,length,1\n", i / 8, i % 8, model[m], i, at, at + 1e6 * f, at + 1e6 * (f + 31 * t), at + 1e6 * (f + 31 * t) + 2000
+            printf "assay,%s,%s,synthetic,bf16,1000,exact,cpu,1,c1,1024,1,%d,%d,%d,ok,%.0f,%.0f,%.0f,%.0f,32,engine,length,1,%064d\n", model[m], arch[m], i / 8, i % 8, i % 8, at, at + 1e6 * f, at + 1e6 * (f + 31 * t), at + 1e6 * (f + 31 * t) + 2000, 0
         }
 }' >"$dir/requests.csv"
+
+cat >"$dir/headlines.csv" <<'EOF'
+headline,unit,published_value,from_csv,corrected,how
+demo headline A,pct,11.1,11.1,22.2,made up: the correction takes something out
+demo headline B,pct,-5,-5,,made up: cannot be corrected from the data
+EOF

@@ -67,11 +67,11 @@ static bool first_complaint(FILE *log, bool any, char *line, size_t line_b)
     return false;
 }
 
-static enum status spawn_gnuplot(FILE *script, FILE *log, int *wait_status, struct err *err)
+/* Run `gnuplot OPTION` with stdin from script (may be NULL) and stdout and stderr into log. */
+static enum status spawn_gnuplot(char *option, FILE *script, FILE *log, int *wait_status, struct err *err)
 {
-    char name[] = "gnuplot", fresh[] = "--default-settings";
-    char locale[] = "LC_ALL=C.UTF-8", epoch[] = "SOURCE_DATE_EPOCH=0";
-    char *argv[] = {name, fresh, NULL};
+    char name[] = "gnuplot", locale[] = "LC_ALL=C.UTF-8", epoch[] = "SOURCE_DATE_EPOCH=0";
+    char *argv[] = {name, option, NULL};
     char **env = NULL;
     pid_t pid = 0;
     posix_spawn_file_actions_t act;
@@ -83,7 +83,8 @@ static enum status spawn_gnuplot(FILE *script, FILE *log, int *wait_status, stru
         mem_free(env);
         return err_set_errno(err, ERR_MEMORY, rc, "cannot prepare to start gnuplot");
     }
-    rc = posix_spawn_file_actions_adddup2(&act, fileno(script), 0);
+    if (script)
+        rc = posix_spawn_file_actions_adddup2(&act, fileno(script), 0);
     if (!rc)
         rc = posix_spawn_file_actions_adddup2(&act, fileno(log), 1);
     if (!rc)
@@ -172,7 +173,8 @@ enum status gnuplot_render(struct buf *out, const char *script, enum plot_format
         goto unlink_scratch;
     }
     rewind(in);
-    st = spawn_gnuplot(in, log, &wait_status, err);
+    char fresh[] = "--default-settings";
+    st = spawn_gnuplot(fresh, in, log, &wait_status, err);
     if (st)
         goto unlink_scratch;
     bool failed = !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0;
@@ -196,4 +198,22 @@ out:
     buf_release(&path);
     buf_release(&head);
     return st;
+}
+
+enum status gnuplot_version(struct buf *out, struct err *err)
+{
+    char line[128] = "", option[] = "--version";
+    int wait_status = 0;
+    FILE *log = tmpfile();
+    if (!log)
+        return err_set_errno(err, ERR_IO, errno, "cannot make a temporary file");
+    enum status st = spawn_gnuplot(option, NULL, log, &wait_status, err);
+    rewind(log);
+    if (!st && (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) || !fgets(line, sizeof line, log)))
+        st = err_set(err, ERR_DEVICE, "'gnuplot --version' prints nothing");
+    fclose(log);
+    line[strcspn(line, "\n")] = '\0';
+    if (!st)
+        buf_str(out, line);
+    return st ? st : buf_status(out, "version", err);
 }

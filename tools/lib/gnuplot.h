@@ -18,6 +18,10 @@ enum plot_format { PLOT_SVG, PLOT_PDF };
 enum status gnuplot_render(struct buf *out, const char *script, enum plot_format format,
                            const char *scratch, struct err *err);
 
+/* gnuplot_version - append the line `gnuplot --version` prints, without its line end: what may change a
+ * picture. ERR_DEVICE if gnuplot cannot be started. */
+enum status gnuplot_version(struct buf *out, struct err *err);
+
 /* gnuplot_quote - append text as a gnuplot string in single quotes (no escapes are interpreted). */
 void gnuplot_quote(struct buf *out, const char *text);
 
