@@ -121,7 +121,7 @@ static void dot_mxfp4(const uint32_t *codes, const uint8_t *scales, size_t n_blo
 const struct cpu_kernels cpu_avx512_kernels = {
     .isa = "avx512",
 #ifdef ASSAY_WRONG_SEGMENT_ORDER
-    .segments_descending = true,
+    .wrong_segments = true,
 #endif
     .dot_bf16 = dot_bf16,
     .dot_mxfp4 = dot_mxfp4,

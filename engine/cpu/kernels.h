@@ -27,7 +27,9 @@ enum { TILE = 16, BLOCK = 32, SEGMENT = 512, SEGMENT_BLOCKS = SEGMENT / BLOCK, K
 
 struct cpu_kernels {
     const char *isa;
-    bool segments_descending; /* test-only build ASSAY_WRONG_SEGMENT_ORDER; false in every other */
+    /* Test-only build ASSAY_WRONG_SEGMENT_ORDER (false in every other): segments descending into one
+     * running sum, because two segment sums would commute. */
+    bool wrong_segments;
 
     /* c[t][lane] = c[t][lane] + (e + o) for each block of inputs in ascending order, e and o being the
      * block's two fused chains from zero (numerics.md). x (m, ldx) holds operands widened to fp32.

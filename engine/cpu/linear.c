@@ -14,17 +14,18 @@ void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct
     const uint8_t *scales = data + a->n_blocks * TILE * BLOCK / 2; // MXFP4
     size_t n_segments = (a->n_blocks + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
     for (size_t i = 0; i < n_segments; i++) {
-        size_t block = (k->segments_descending ? n_segments - 1 - i : i) * SEGMENT_BLOCKS;
+        size_t block = (k->wrong_segments ? n_segments - 1 - i : i) * SEGMENT_BLOCKS;
         size_t n = a->n_blocks - block < SEGMENT_BLOCKS ? a->n_blocks - block : SEGMENT_BLOCKS;
-        float *c = i == 0 ? total : part;
-        memset(c, 0, m * TILE * sizeof *c);
+        float *c = i == 0 || k->wrong_segments ? total : part;
+        if (i == 0 || c == part)
+            memset(c, 0, m * TILE * sizeof *c);
         if (a->format == WEIGHT_BF16)
             k->dot_bf16((const uint32_t *)(const void *)(data + block * TILE * BLOCK * 2), n * BLOCK / 2,
                         x + block * BLOCK, ldx, m, c, TILE);
         else
             k->dot_mxfp4((const uint32_t *)(const void *)(data + block * TILE * BLOCK / 2), scales + block * TILE, n,
                          x + block * BLOCK, ldx, m, c, TILE);
-        if (i > 0)
+        if (c == part)
             for (size_t j = 0; j < m * TILE; j++)
                 total[j] = total[j] + part[j];
     }

@@ -3,6 +3,12 @@
 /* Matrices and their products: every instruction set and thread count against numerics.md's dot
  * product written out in cpu_test.h, odd shapes first; packing, ranges, poison, counters. */
 
+#ifdef ASSAY_WRONG_SEGMENT_ORDER
+enum { WRONG_BUILD = 1 };
+#else
+enum { WRONG_BUILD = 0 };
+#endif
+
 static struct matrix *new_matrix(struct backend *b, const struct matrix_source *src)
 {
     struct matrix *m = NULL;
@@ -406,13 +412,46 @@ static void test_isa(void **state)
     b->ops->free(b);
 }
 
+// The scalar twin and the others agree on more than one segment; in the build that is wrong on purpose
+// they must not, even for two segments, whose sums commute.
+static void test_segments(void **state)
+{
+    (void)state;
+    static const size_t ks[] = {544, 768, 2880};
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t *data = random_bf16("w", 64, ks[i], 0.1f);
+        uint16_t *x = random_operands("x", 1, ks[i]);
+        struct matrix_source s = {.name = "w", .format = WEIGHT_BF16, .n_cols = ks[i], .n_parts = 1,
+                                  .parts = {{64, data, NULL}}};
+        float want[64], y[64];
+        for (const char *const *isa = cpu_isa_list(); *isa; isa++) {
+            struct backend *b = new_backend(*isa, 1);
+            struct matrix *m = new_matrix(b, &s);
+            assert_int_equal(b->ops->linear(b, m, x, 1, NULL, false, y, &err), OK);
+            if (isa == cpu_isa_list())
+                memcpy(want, y, sizeof y);
+            else
+                assert_int_equal(memcmp(y, want, sizeof y) != 0, WRONG_BUILD);
+            b->ops->matrix_free(b, m);
+            b->ops->free(b);
+        }
+        mem_free(data);
+        mem_free(x);
+    }
+}
+
 int main(void)
 {
+    const struct CMUnitTest wrong_build[] = {cmocka_unit_test(test_segments)};
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_segments),
         cmocka_unit_test(test_bf16),   cmocka_unit_test(test_mxfp4),        cmocka_unit_test(test_mxfp4_extremes),
         cmocka_unit_test(test_parts),  cmocka_unit_test(test_embed),        cmocka_unit_test(test_weight_range),
         cmocka_unit_test(test_poison), cmocka_unit_test(test_batch),        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_isa),
     };
+    if (WRONG_BUILD) // the others would fail, as they should
+        return cmocka_run_group_tests(wrong_build, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
