@@ -44,6 +44,7 @@ LDLIBS := -lcjson -lcsv -lcrypto -ldl -lm -pthread
 include engine/engine.mk
 include tools/tools.mk
 include tests/tests.mk
+include pipelines/models.mk
 -include pipelines/stages.mk
 -include paper/paper.mk
 

@@ -15,16 +15,16 @@ struct preset {
 #define GPTOSS_TINY                                                                                     \
     {.family = SYNTH_GPTOSS, .n_layers = 4, .d_model = 96, .d_ff = 160, .n_heads = 8, .n_kv_heads = 2, \
      .head_dim = 64, .vocab_size = 640, .n_experts = 6, .n_experts_used = 4, .window = 16,             \
-     .max_context_tok = 131072, .seed = 1}
+     .max_context_tok = 131072, .seed = 1234}
 #define QWEN3_TINY(is_tied)                                                                              \
     {.family = SYNTH_QWEN3, .n_layers = 3, .d_model = 320, .d_ff = 768, .n_heads = 4, .n_kv_heads = 2, \
-     .head_dim = 128, .vocab_size = 640, .max_context_tok = 40960, .tied = (is_tied), .seed = 1}
+     .head_dim = 128, .vocab_size = 640, .max_context_tok = 40960, .tied = (is_tied), .seed = 1234}
 #define YI_TINY                                                                                         \
     {.family = SYNTH_YI, .n_layers = 3, .d_model = 224, .d_ff = 320, .n_heads = 14, .n_kv_heads = 2,   \
-     .head_dim = 16, .vocab_size = 640, .max_context_tok = 4096, .seed = 1}
+     .head_dim = 16, .vocab_size = 640, .max_context_tok = 4096, .seed = 1234}
 #define YI_TINY_B                                                                                       \
     {.family = SYNTH_YI, .n_layers = 2, .d_model = 256, .d_ff = 768, .n_heads = 4, .n_kv_heads = 2,    \
-     .head_dim = 64, .vocab_size = 640, .max_context_tok = 4096, .seed = 1}
+     .head_dim = 64, .vocab_size = 640, .max_context_tok = 4096, .seed = 1234}
 
 static const struct preset presets[] = {
     {"gptoss", GPTOSS_TINY},           {"qwen3", QWEN3_TINY(false)},
