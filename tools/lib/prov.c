@@ -309,11 +309,36 @@ enum status prov_input_uri(struct prov *p, const char *uri, struct err *err)
     return add_input(p, &in, err);
 }
 
+/* The name of directory path (n bytes) from the name of in, a file below it: both end alike, and what
+ * is left of the name is the directory's. A file outside of every tree has its base name only; then the
+ * directory has its own. */
+static const char *directory_name(const struct prov *p, const struct input *in, const char *path, size_t n)
+{
+    const char *tail = in->path + n;
+    size_t n_tail = strlen(tail);
+    size_t n_name = strlen(in->name);
+    const char *from = in->name;
+    size_t n_dir = n_name - n_tail;
+    if (n_name <= n_tail || strcmp(in->name + n_dir, tail) != 0) {
+        for (n_dir = 0; n_dir < n && path[n - 1 - n_dir] != '/'; n_dir++)
+            ;
+        from = path + n - n_dir;
+    }
+    char *name = NULL;
+    return arena_strndup(p->arena, &name, from, n_dir, NULL) ? NULL : name;
+}
+
 const char *prov_input_name(const struct prov *p, const char *path)
 {
     for (size_t i = 0; i < p->n_inputs; i++)
         if (p->inputs[i].path && strcmp(p->inputs[i].path, path) == 0)
             return p->inputs[i].name;
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    for (size_t i = 0; i < p->n_inputs; i++)
+        if (p->inputs[i].path && n > 0 && strncmp(p->inputs[i].path, path, n) == 0 && p->inputs[i].path[n] == '/')
+            return directory_name(p, &p->inputs[i], path, n);
     return NULL;
 }
 

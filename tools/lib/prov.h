@@ -47,7 +47,8 @@ enum status prov_input_uri(struct prov *p, const char *uri, struct err *err);
 enum status prov_input_definition(struct prov *p, const char *source, const char *name, const cJSON *definition,
                                   struct err *err); /* synthetic: weights: digest of the canonical definition */
 
-/* prov_input_name - recorded name of an input given by path, or NULL. Borrowed. */
+/* prov_input_name - recorded name of an input given by path, or of a directory something below which was
+ * read (a task folder); NULL when there is none. Borrowed. */
 const char *prov_input_name(const struct prov *p, const char *path);
 
 /* prov_model_digest - lower-case hex digest recorded for "model:NAME" (empty string when there is none). */
