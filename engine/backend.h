@@ -90,7 +90,7 @@ struct kv_shape {
     size_t n_layers, n_kv_heads, head_dim;
     size_t n_seqs;
     size_t n_pos;          /* longest sequence */
-    size_t chunk;          /* most rows of one sequence in a step */
+    size_t chunk;          /* most rows of one sequence in a step, >= 1; more are ERR_RANGE */
     const size_t *windows; /* (n_layers) 0 = full */
 };
 
@@ -98,14 +98,16 @@ struct kv_shape {
 struct kv_bytes {
     uint64_t reserved; /* taken from the system */
     uint64_t live;     /* pages in use */
-    uint64_t used;     /* positions held x bytes of one position; live - used is padding */
+    uint64_t used;     /* positions a later query can still see x bytes of one position; live - used is
+                        * padding: rounding to pages, a ring's room for the chunk */
 };
 
 /* Counted where the work is done; monotonic since backend_new. */
 struct backend_counters {
-    uint64_t weight_bytes_read; /* each matrix tile once per step in which it is used */
+    uint64_t weight_bytes_read; /* each matrix tile once per call that uses it (cpu: once per 512 rows of
+                                 * a linear, 256 of a moe), one row per embedded token */
     uint64_t dots;              /* canonical dot products */
-    uint64_t alloc_bytes;       /* dev memory now, kv and matrices included */
+    uint64_t alloc_bytes;       /* dev memory now, kv and matrices included, operators' scratch not */
     uint64_t alloc_peak_bytes;
     uint64_t scratch_peak_bytes; /* operators' own scratch */
 };
@@ -128,7 +130,8 @@ struct backend_ops {
                               struct err *err);
     void (*matrix_free)(struct backend *b, struct matrix *m);
     size_t (*matrix_bytes)(const struct matrix *m);
-    /* Test hook: overwrite every scale of an MXFP4 matrix with NaN (expert-isolation test). */
+    /* Test hook: overwrite every scale of an MXFP4 matrix with NaN, or the weights where the backend
+     * keeps none (expert-isolation test). */
     void (*matrix_poison)(struct matrix *m);
 
     /* KV cache. */
