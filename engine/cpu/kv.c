@@ -38,9 +38,11 @@ enum status cpu_kv_new(struct backend *b, struct kv **out, const struct kv_shape
     if (shape->head_dim % 2 != 0 || shape->head_dim == 0 || shape->head_dim > SEGMENT)
         return err_set(err, ERR_SHAPE, "key-value cache: expected an even head_dim up to %d, found %zu", SEGMENT,
                        shape->head_dim);
-    if (shape->n_pos == 0 || shape->n_pos > UINT32_MAX || shape->n_layers == 0 || shape->n_kv_heads == 0)
-        return err_set(err, ERR_SHAPE, "key-value cache: expected sizes, found %zu layers, %zu heads, %zu positions",
-                       shape->n_layers, shape->n_kv_heads, shape->n_pos);
+    if (shape->n_pos == 0 || shape->n_pos > UINT32_MAX || shape->n_layers == 0 || shape->n_kv_heads == 0 ||
+        shape->chunk == 0)
+        return err_set(err, ERR_SHAPE,
+                       "key-value cache: expected sizes, found %zu layers, %zu heads, %zu positions, chunks of %zu",
+                       shape->n_layers, shape->n_kv_heads, shape->n_pos, shape->chunk);
     void *mem;
     enum status s = mem_alloc(&mem, 1, sizeof(struct kv), "key-value cache", err);
     if (s)

@@ -14,24 +14,36 @@ enum {
 };
 
 struct row_source {
-    const uint8_t *data, *scales;
+    const uint8_t *data, *scales; // scales: MXFP4 only
 };
 
-static struct row_source source_row(const struct matrix_source *src, size_t row)
+// the part that holds a row of the matrix; *row becomes the row within it
+static const struct matrix_part *find_part(const struct matrix_source *src, size_t *row)
 {
     size_t part = 0;
     if (src->interleave) {
-        part = row % src->n_parts;
-        row /= src->n_parts;
+        part = *row % src->n_parts;
+        *row /= src->n_parts;
     } else {
-        while (row >= src->parts[part].n_rows)
-            row -= src->parts[part++].n_rows;
+        while (*row >= src->parts[part].n_rows)
+            *row -= src->parts[part++].n_rows;
     }
-    const struct matrix_part *p = &src->parts[part];
-    if (src->format == WEIGHT_BF16)
-        return (struct row_source){p->data + row * src->n_cols * 2, NULL};
+    return &src->parts[part];
+}
+
+static struct row_source mxfp4_row(const struct matrix_source *src, size_t row)
+{
+    const struct matrix_part *p = find_part(src, &row);
     size_t n_blocks = src->n_cols / BLOCK;
     return (struct row_source){p->data + row * n_blocks * MX_BLOCK_B, p->scales + row * n_blocks};
+}
+
+static struct row_source source_row(const struct matrix_source *src, size_t row)
+{
+    if (src->format == WEIGHT_MXFP4)
+        return mxfp4_row(src, row);
+    const struct matrix_part *p = find_part(src, &row);
+    return (struct row_source){p->data + row * src->n_cols * 2, NULL};
 }
 
 /* bf16 image of E2M1 code x 2^(scale - 127): exact, subnormals included; >= 2^60 keeps a large image. */
@@ -54,7 +66,7 @@ static uint16_t mxfp4_image(unsigned code, unsigned scale)
 
 static unsigned mxfp4_code(const uint8_t *row, size_t k)
 {
-    return row[k / 2] >> (k % 2 * 4) & 15u;
+    return (unsigned)row[k / 2] >> (k % 2 * 4) & 15u;
 }
 
 static uint16_t source_value(const struct matrix_source *src, const struct row_source *r, size_t k)
@@ -99,7 +111,7 @@ static void scan_rows(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     (void)w;
     struct pack *p = ctx;
     for (size_t row = from; row < to; row++) {
-        struct row_source r = source_row(p->src, row);
+        struct row_source r = mxfp4_row(p->src, row);
         for (size_t b = 0; b < p->m->n_blocks; b++) {
             unsigned s = r.scales[b];
             if (s < SCALE_LO || s > SCALE_HI)
@@ -141,7 +153,7 @@ static void pack_mxfp4(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     struct pack *p = ctx;
     struct matrix *m = p->m;
     for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
-        struct row_source r = source_row(p->src, row);
+        struct row_source r = mxfp4_row(p->src, row);
         uint8_t *tile = m->data + row / TILE * m->tile_b;
         uint8_t *scales = tile + m->n_blocks * MX_BLOCK_B * TILE;
         // the file's 4 bytes of 8 inputs are, little-endian, the word the kernels want
@@ -184,6 +196,8 @@ static enum status count_rows(const struct matrix_source *src, size_t *n_rows, s
         if (src->interleave && src->parts[i].n_rows != src->parts[0].n_rows)
             return err_set(err, ERR_SHAPE, "matrix '%s': expected interleaved parts of %zu rows, found %zu",
                            src->name, src->parts[0].n_rows, src->parts[i].n_rows);
+        if (src->format == WEIGHT_MXFP4 && !src->parts[i].scales)
+            return err_set(err, ERR_SHAPE, "matrix '%s': expected scales with MXFP4 blocks, found none", src->name);
         if (!size_add(*n_rows, src->parts[i].n_rows, n_rows))
             return err_set(err, ERR_SHAPE, "matrix '%s': row count overflows", src->name);
     }

@@ -385,8 +385,11 @@ static void test_out_of_memory(void **state)
         assert_int_equal(b->ops->kv_new(b, &kv, &shape, &err), ERR_MEMORY);
         mem_fail_after(0);
     }
-    struct kv_shape odd = {.n_layers = 1, .n_kv_heads = 1, .head_dim = 15, .n_seqs = 1, .n_pos = 8, .chunk = 1};
-    assert_int_equal(b->ops->kv_new(b, &kv, &odd, &err), ERR_SHAPE);
+    struct kv_shape bad = {.n_layers = 1, .n_kv_heads = 1, .head_dim = 15, .n_seqs = 1, .n_pos = 8, .chunk = 1};
+    assert_int_equal(b->ops->kv_new(b, &kv, &bad, &err), ERR_SHAPE);
+    bad.head_dim = 16;
+    bad.chunk = 0;
+    assert_int_equal(b->ops->kv_new(b, &kv, &bad, &err), ERR_SHAPE);
     b->ops->free(b);
 }
 
@@ -421,6 +424,8 @@ static void test_faults(void **state)
             assert_int_equal(b->ops->qkv_store(b, kv, 1, &qa, qkv, &rows, q, &err), ERR_RANGE); // no room made
             assert_int_equal(b->ops->kv_resize(kv, 0, 2, &err), OK);
             assert_int_equal(b->ops->kv_resize(kv, 1, 1, &err), OK);
+            struct rows long_run = {.n = 4, .seq = (uint32_t[4]){0}, .pos = (uint32_t[4]){0}, .fault = fault};
+            assert_int_equal(b->ops->qkv_store(b, kv, 1, &qa, qkv, &long_run, q, &err), ERR_RANGE); // chunk is 3
             assert_int_equal(b->ops->qkv_store(b, kv, 1, &qa, qkv, &rows, q, &err), OK);
             assert_int_equal(fault[0], 0);
             assert_int_equal(fault[1], 2 << 8 | FAULT_QKV);
