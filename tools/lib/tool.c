@@ -91,14 +91,26 @@ static enum status print_stdout(const struct buf *b, struct err *err)
     return s;
 }
 
+static void list_commands(const struct tool_def *def, struct buf *out)
+{
+    if (!def->commands)
+        return;
+    buf_str(out, "\ncommands:\n");
+    for (const struct tool_def *const *c = def->commands; *c; c++)
+        buf_printf(out, "  %-16s %s\n", (*c)->name, (*c)->summary);
+    buf_printf(out, "\n`%s COMMAND --help` lists the options of one.\n", def->name);
+}
+
 /* --help, --version, --help-man. *done tells whether one of them was asked for. */
 static enum status answer(const struct tool *t, const struct cli_spec *spec, bool *done, struct err *err)
 {
     struct buf b = BUF_INIT;
     *done = t->common.help || t->common.version || t->common.help_man;
-    if (t->common.help)
+    if (t->common.help) {
         cli_help(spec, &b);
-    else if (t->common.version)
+        list_commands(t->def, &b);
+    }
+    if (t->common.version)
         version_text(t->program, &b);
     else if (t->common.help_man)
         cli_man(spec, &b);
@@ -142,18 +154,27 @@ static enum status run(struct tool *t, int argc, char **argv, struct err *err)
     return s;
 }
 
-static void print_commands(const struct tool_def *def, FILE *to)
+static enum status print_commands(const struct tool_def *def, struct err *err)
 {
-    (void)fprintf(to, "usage: %s COMMAND [options]\n%s: %s\n\ncommands:\n", def->name, def->name, def->summary);
-    for (const struct tool_def *const *c = def->commands; *c; c++)
-        (void)fprintf(to, "  %-16s %s\n", (*c)->name, (*c)->summary);
-    (void)fprintf(to, "\n`%s COMMAND --help` lists the options of one.\n", def->name);
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "usage: %s COMMAND [options]\n%s: %s\n", def->name, def->name, def->summary);
+    list_commands(def, &b);
+    enum status s = print_stdout(&b, err);
+    buf_release(&b);
+    return s;
 }
 
 /* The options of every command, for the manual. */
 static int man_commands(const struct tool_def *def)
 {
     struct buf b = BUF_INIT;
+    if (def->run) {
+        struct cli_option common[TOOL_N_COMMON + 1];
+        choose_common(def, common);
+        struct cli_spec spec = {.program = "", .summary = def->summary,
+                                .sections = {{.options = def->options}, {.options = common}}};
+        cli_man(&spec, &b);
+    }
     for (const struct tool_def *const *c = def->commands; *c; c++) {
         struct cli_option common[TOOL_N_COMMON + 1];
         choose_common(*c, common);
@@ -198,10 +219,18 @@ int tool_main(const struct tool_def *def, int argc, char **argv)
     if (!def->commands)
         return run_def(def, def->name, argc, argv);
     const char *word = argc > 1 ? argv[1] : "";
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-        print_commands(def, stdout);
-        return fflush(stdout) == 0 ? 0 : 2;
-    }
+    for (const struct tool_def *const *c = def->commands; *c; c++)
+        if (strcmp((*c)->name, word) == 0) {
+            char program[96];
+            (void)snprintf(program, sizeof program, "%s %s", def->name, word);
+            return run_def(*c, program, argc - 1, argv + 1);
+        }
+    if (strcmp(word, "--help-man") == 0)
+        return man_commands(def);
+    if (def->run)
+        return run_def(def, def->name, argc, argv);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return exit_code(print_commands(def, NULL));
     if (strcmp(word, "--version") == 0) {
         struct buf b = BUF_INIT;
         version_text(def->name, &b);
@@ -209,18 +238,10 @@ int tool_main(const struct tool_def *def, int argc, char **argv)
         buf_release(&b);
         return exit_code(s);
     }
-    if (strcmp(word, "--help-man") == 0)
-        return man_commands(def);
-    for (const struct tool_def *const *c = def->commands; *c; c++)
-        if (strcmp((*c)->name, word) == 0) {
-            char program[96];
-            (void)snprintf(program, sizeof program, "%s %s", def->name, word);
-            return run_def(*c, program, argc - 1, argv + 1);
-        }
     if (*word)
         (void)fprintf(stderr, "%s: unknown command '%.64s'; --help lists them\n", def->name, word);
     else
-        print_commands(def, stderr);
+        (void)fprintf(stderr, "%s: expected a command, found none; --help lists them\n", def->name);
     return 2;
 }
 

@@ -45,7 +45,7 @@ struct tool_def {
     size_t args_b;                    /* sizeof of the argument struct, zeroed before parsing */
     /* Returns OK or the failure that ends the program. args is the filled argument struct. */
     enum status (*run)(struct tool *t, const void *args, struct err *err);
-    const struct tool_def *const *commands; /* subcommands (`accuracy grade`), NULL-ended; then run is NULL */
+    const struct tool_def *const *commands; /* subcommands (`accuracy grade`), NULL-ended; run may then be NULL */
 };
 
 int tool_main(const struct tool_def *def, int argc, char **argv);
