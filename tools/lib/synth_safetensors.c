@@ -12,15 +12,17 @@
 
 enum { CHUNK_VALUES = 1 << 16, FILE_NAME_B = 64 };
 
-static enum status open_file(FILE **out, const char *dir, const char *name, struct err *err)
+/* NULL on failure, then *st says why. */
+static FILE *open_file(const char *dir, const char *name, enum status *st, struct err *err)
 {
     struct buf path = BUF_INIT;
+    FILE *f = NULL;
     buf_printf(&path, "%s/%s", dir, name);
-    enum status st = buf_status(&path, "path", err);
-    if (st == OK && (*out = fopen(path.data, "wb")) == NULL)
-        st = err_set_errno(err, ERR_IO, errno, "cannot create '%s'", path.data);
+    *st = buf_status(&path, "path", err);
+    if (*st == OK && (f = fopen(path.data, "wb")) == NULL)
+        *st = err_set_errno(err, ERR_IO, errno, "cannot create '%s'", path.data);
     buf_release(&path);
-    return st;
+    return f;
 }
 
 /* Every write error ends up here: a full disk may show at the last flush only. */
@@ -35,9 +37,9 @@ static enum status close_file(FILE *f, enum status st, const char *dir, const ch
 
 enum status synth_file_write(const char *dir, const char *name, const void *data, size_t n, struct err *err)
 {
-    FILE *f = NULL;
-    enum status st = open_file(&f, dir, name, err);
-    if (st != OK)
+    enum status st = OK;
+    FILE *f = open_file(dir, name, &st, err);
+    if (f == NULL)
         return st;
     if (fwrite(data, 1, n, f) != n)
         st = err_set_errno(err, ERR_IO, errno, "cannot write '%s/%s'", dir, name);
@@ -96,14 +98,13 @@ static enum status write_tensor(FILE *f, const struct synth_tensor *x, uint64_t 
 static enum status write_shard(const char *dir, const char *name, const struct synth_tensors *t, size_t from,
                                size_t to, uint64_t seed, const char *mark, struct err *err)
 {
-    FILE *f = NULL;
     void *chunk = NULL;
     struct buf head = BUF_INIT;
     header(&head, t, from, to, mark);
     enum status st = buf_status(&head, "safetensors header", err);
     st = st ? st : mem_alloc(&chunk, CHUNK_VALUES, 2, "tensor chunk", err);
-    st = st ? st : open_file(&f, dir, name, err);
-    if (st == OK) {
+    FILE *f = st == OK ? open_file(dir, name, &st, err) : NULL;
+    if (f != NULL) {
         if (fwrite(head.data, 1, head.n, f) != head.n)
             st = err_set_errno(err, ERR_IO, errno, "cannot write '%s/%s'", dir, name);
         for (size_t i = from; st == OK && i < to; i++)
