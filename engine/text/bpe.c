@@ -5,7 +5,6 @@
 #include "base/mem.h"
 
 enum { SMALL = 100 };
-static const uint32_t NO_MERGE = UINT32_MAX;
 
 static size_t slot_of(int32_t left, int32_t right)
 {
@@ -27,12 +26,6 @@ static const struct bpe_pair *find(const struct bpe *b, int32_t left, int32_t ri
     }
 }
 
-static uint32_t prio_of(const struct bpe *b, int32_t left, int32_t right)
-{
-    const struct bpe_pair *p = find(b, left, right);
-    return p ? p->prio : NO_MERGE;
-}
-
 enum status bpe_init(struct bpe *b, const struct tokfile *f, const char *name, struct err *err)
 {
     size_t slots = 16;
@@ -49,8 +42,9 @@ enum status bpe_init(struct bpe *b, const struct tokfile *f, const char *name, s
         const struct tokfile_merge *m = &f->merges[i];
         if (find(b, m->left, m->right)) {
             bpe_release(b);
-            return err_set(err, ERR_FORMAT, "%s: model.merges: expected each merge once, found that of ids %d and %d twice",
-                           name, (int)m->left, (int)m->right);
+            return err_set(err, ERR_FORMAT,
+                           "%s: model.merges: expected each merge once, found that of ids %d and %d twice", name,
+                           (int)m->left, (int)m->right);
         }
         size_t at = slot_of(m->left, m->right) & b->mask;
         while (b->pairs[at].left >= 0)
@@ -71,26 +65,29 @@ void bpe_release(struct bpe *b)
 
 static size_t join_small(const struct bpe *b, int32_t *ids, size_t n)
 {
-    uint32_t prio[SMALL]; // of the pair that starts at i
+    const struct bpe_pair *pair[SMALL]; // that starts at i; NULL: no merge joins it
     for (size_t i = 0; i + 1 < n; i++)
-        prio[i] = prio_of(b, ids[i], ids[i + 1]);
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (prio[i] < prio[best])
-                best = i;
-        if (prio[best] == NO_MERGE)
-            break;
-        ids[best] = find(b, ids[best], ids[best + 1])->result;
+        pair[i] = find(b, ids[i], ids[i + 1]);
+    for (;;) {
+        const struct bpe_pair *best = NULL;
+        size_t at = 0;
+        for (size_t i = 0; i + 1 < n; i++)
+            if (pair[i] && (!best || pair[i]->prio < best->prio)) {
+                best = pair[i];
+                at = i;
+            }
+        if (!best)
+            return n;
+        ids[at] = best->result;
         n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-        memmove(prio + best + 1, prio + best + 2, (n > best + 2 ? n - best - 2 : 0) * sizeof *prio);
-        if (best + 1 < n)
-            prio[best] = prio_of(b, ids[best], ids[best + 1]);
-        if (best)
-            prio[best - 1] = prio_of(b, ids[best - 1], ids[best]);
+        memmove(ids + at + 1, ids + at + 2, (n - at - 1) * sizeof *ids);
+        if (at + 1 < n) {
+            memmove(pair + at + 1, pair + at + 2, (n - at - 2) * sizeof *pair);
+            pair[at] = find(b, ids[at], ids[at + 1]);
+        }
+        if (at)
+            pair[at - 1] = find(b, ids[at - 1], ids[at]);
     }
-    return n;
 }
 
 /* A binary heap of (priority << 32 | position): smallest first, so leftmost on ties. */
@@ -141,17 +138,18 @@ static uint64_t heap_pop(struct heap *h)
 }
 
 struct node {
-    uint32_t prev, next; /* NONE at the ends */
-    uint32_t prio;       /* of the pair (this, next); a heap entry counts only while it says the same */
+    const struct bpe_pair *pair; /* (this, next), or NULL; a heap entry counts only while it has its priority */
+    uint32_t prev, next;         /* NONE at the ends */
 };
 static const uint32_t NONE = UINT32_MAX;
 
-static enum status set_prio(const struct bpe *b, const int32_t *ids, struct node *list, uint32_t i, struct heap *h,
+static enum status set_pair(const struct bpe *b, const int32_t *ids, struct node *list, uint32_t i, struct heap *h,
                             struct err *err)
 {
     uint32_t next = list[i].next;
-    list[i].prio = next == NONE ? NO_MERGE : prio_of(b, ids[i], ids[next]);
-    return list[i].prio == NO_MERGE ? OK : heap_push(h, (uint64_t)list[i].prio << 32 | i, err);
+    const struct bpe_pair *p = next == NONE ? NULL : find(b, ids[i], ids[next]);
+    list[i].pair = p;
+    return p ? heap_push(h, (uint64_t)p->prio << 32 | i, err) : OK;
 }
 
 static enum status join_large(const struct bpe *b, int32_t *ids, size_t *n_io, struct err *err)
@@ -168,24 +166,25 @@ static enum status join_large(const struct bpe *b, int32_t *ids, size_t *n_io, s
         goto done;
     h.v = q;
     for (uint32_t i = 0; i < n; i++) {
-        list[i] = (struct node){.prev = i ? i - 1 : NONE, .next = i + 1 < n ? i + 1 : NONE, .prio = NO_MERGE};
-        if ((s = set_prio(b, ids, list, i, &h, err)))
+        list[i] = (struct node){.prev = i ? i - 1 : NONE, .next = i + 1 < n ? i + 1 : NONE};
+        if ((s = set_pair(b, ids, list, i, &h, err)))
             goto done;
     }
     while (h.n) {
         uint64_t top = heap_pop(&h);
         uint32_t i = (uint32_t)top;
-        if (list[i].prio != (uint32_t)(top >> 32))
+        const struct bpe_pair *pair = list[i].pair;
+        if (!pair || pair->prio != (uint32_t)(top >> 32))
             continue; // the pair has changed since
         uint32_t gone = list[i].next;
-        ids[i] = find(b, ids[i], ids[gone])->result;
+        ids[i] = pair->result;
         list[i].next = list[gone].next;
-        list[gone].prio = NO_MERGE;
+        list[gone].pair = NULL;
         if (list[i].next != NONE)
             list[list[i].next].prev = i;
-        if ((s = set_prio(b, ids, list, i, &h, err)))
+        if ((s = set_pair(b, ids, list, i, &h, err)))
             goto done;
-        if (list[i].prev != NONE && (s = set_prio(b, ids, list, list[i].prev, &h, err)))
+        if (list[i].prev != NONE && (s = set_pair(b, ids, list, list[i].prev, &h, err)))
             goto done;
     }
     size_t m = 0;

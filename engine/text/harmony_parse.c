@@ -175,8 +175,8 @@ static enum status read_header(struct harmony_parsed *m, struct buf *h, const ch
     if (s || n == 0)
         return s;
     if (n > 2 || w.count > 4)
-        return err_set(err, ERR_FORMAT, "expected at most a recipient and a content type in a message header, found %zu words",
-                       n);
+        return err_set(err, ERR_FORMAT,
+                       "expected at most a recipient and a content type in a message header, found %zu words", n);
     size_t last = w.count - 1;
     bool to = w.n[last] >= 3 && memcmp(w.s[last], "to=", 3) == 0;
     if (n == 1)

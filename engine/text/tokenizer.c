@@ -111,8 +111,8 @@ enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
 {
     for (size_t i = 0; i < n; i++) {
         if (!present(t, ids[i]))
-            return err_set(err, ERR_RANGE, "cannot decode token %zu: expected an id below %zu that has text, found %d", i,
-                           t->file.n_tokens, (int)ids[i]);
+            return err_set(err, ERR_RANGE, "cannot decode token %zu: expected an id below %zu that has text, found %d",
+                           i, t->file.n_tokens, (int)ids[i]);
         unsigned flags = t->file.flags[ids[i]];
         if (skip_special && flags & TOKFILE_SPECIAL)
             continue;
