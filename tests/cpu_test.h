@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "cpu/cpu.h"
 
 /* Shared by the tests of the CPU backend: random data from counters, and numerics.md's rules written
  * down a second time, straight from the page, over plain row-major arrays. */
@@ -124,6 +125,7 @@ static inline struct backend *new_backend(const char *isa, size_t n_threads)
     struct backend *b = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(cpu_backend_new(&b, isa, n_threads, &err), OK);
+    cpu_of(b)->grain = 1; // small shapes must cross threads too
     return b;
 }
 

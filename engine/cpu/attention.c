@@ -116,7 +116,7 @@ enum status cpu_qkv_store(struct backend *base, struct kv *kv, size_t layer, con
     size_t width = a->n_heads * a->head_dim;
     for (size_t t = 0; t < rows->n && st.ldq > width; t++)
         memset(q + t * st.ldq + width, 0, (st.ldq - width) * sizeof *q);
-    cpu_run(b, rows->n * (a->n_heads + 2 * a->n_kv_heads), 32, store_heads, &st);
+    cpu_run(b, rows->n * (a->n_heads + 2 * a->n_kv_heads), 8 * a->head_dim, store_heads, &st);
     return OK;
 }
 
@@ -262,6 +262,10 @@ enum status cpu_attention(struct backend *base, const struct kv *kv, size_t laye
     c.first = (struct bench){.q = q32, .s = sc, .ob = ob, .o = o, .m = m, .l = l, .mb = mb, .lb = lb, .y = y};
     for (size_t t = 0; t < rows->n && c.ld > width; t++)
         memset(out + t * c.ld + width, 0, (c.ld - width) * sizeof *out);
-    cpu_run(b, rows->n * a->n_kv_heads, 1, attend_items, &c);
+    size_t n_keys = 0; // the longest row's
+    for (size_t t = 0; t < rows->n; t++)
+        n_keys = rows->pos[t] + 1U > n_keys ? rows->pos[t] + 1U : n_keys;
+    n_keys = a->window && a->window < n_keys ? a->window : n_keys;
+    cpu_run(b, rows->n * a->n_kv_heads, 2 * c.group * a->head_dim * n_keys, attend_items, &c);
     return OK;
 }

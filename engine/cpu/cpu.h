@@ -20,6 +20,7 @@ struct cpu_backend {
     const struct cpu_kernels *kernels;
     struct pool *pool;
     struct cpu_worker *workers; // (pool_size)
+    size_t grain; // least work (multiply-adds) worth handing to another thread
     uint64_t alloc_b, alloc_peak_b;
     void *scratch; // one buffer for the operator at hand, kept and grown
     size_t scratch_b;
@@ -30,9 +31,11 @@ static inline struct cpu_backend *cpu_of(struct backend *b)
     return (struct cpu_backend *)b;
 }
 
-/* cpu_run - fn over the items [0, n), on all workers, `grain` items at a time as workers come free.
+/* cpu_run - fn over the items [0, n), on all workers as they come free, in grains of at least b->grain
+ * units of work; `work` is the cost of one item in multiply-adds, roughly. What fits one grain stays
+ * on the caller: waking a worker costs some microseconds, and far more on a busy machine.
  * Which worker takes an item never shows in a result: fn writes only what belongs to its items. */
-void cpu_run(struct cpu_backend *b, size_t n, size_t grain,
+void cpu_run(struct cpu_backend *b, size_t n, size_t work,
              void (*fn)(void *ctx, struct cpu_worker *w, size_t from, size_t to), void *ctx);
 
 /* cpu_alloc, cpu_release - counted memory: n_b zeroed bytes, 64-byte aligned; *b's counters follow. */

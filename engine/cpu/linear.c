@@ -97,8 +97,8 @@ enum status cpu_linear(struct backend *base, const struct matrix *w, const uint1
         l.m = n - t < pass ? n - t : pass;
         l.x16 = x + t * l.ld;
         l.y = y + t * w->n_rows;
-        cpu_run(b, l.m, 16, widen, &l);
-        cpu_run(b, w->n_tiles, 4, tiles, &l);
+        cpu_run(b, l.m, l.ld / 4, widen, &l);
+        cpu_run(b, w->n_tiles, l.m * l.ld * TILE, tiles, &l);
     }
     return OK;
 }

@@ -233,10 +233,12 @@ enum status cpu_moe(struct backend *base, const struct moe *m, const uint16_t *x
         p.y = y + p.row0 * d;
         group_rows(&p);
         memset(p.act, 0, p.n * m->n_used * p.ldf * sizeof *p.act); // the padding behind f
-        cpu_run(b, p.n * m->n_used, 16, gather, &p);
-        cpu_run(b, count_items(&p, m->gate_up), 4, up_tiles, &p);
-        cpu_run(b, count_items(&p, m->down), 4, down_tiles, &p);
-        cpu_run(b, p.n, 4, combine_rows, &p);
+        size_t n_pairs = p.n * m->n_used;
+        size_t rows_each = (n_pairs + m->n_experts - 1) / m->n_experts; // of one expert, on average
+        cpu_run(b, n_pairs, p.ldx / 4, gather, &p);
+        cpu_run(b, count_items(&p, m->gate_up), rows_each * p.ldx * TILE, up_tiles, &p);
+        cpu_run(b, count_items(&p, m->down), rows_each * p.ldf * TILE, down_tiles, &p);
+        cpu_run(b, p.n, d * m->n_used, combine_rows, &p);
     }
     return OK;
 }

@@ -57,7 +57,7 @@ enum status cpu_norm(struct backend *base, const float *x, const float *w, float
         return s;
     struct norm n = {.k = b->kernels, .x = x, .w = w, .eps = eps, .d = d, .ld = operand_ld(d), .layer = layer,
                      .rows = rows, .pick = pick, .out = out, .y = y};
-    cpu_run(b, n_out, 2, norm_rows, &n);
+    cpu_run(b, n_out, 4 * d, norm_rows, &n);
     return OK;
 }
 
@@ -95,6 +95,6 @@ enum status cpu_glu(struct backend *base, const struct glu *g, const float *z, s
     struct cpu_backend *b = cpu_of(base);
     struct glu_call c = {.k = b->kernels, .g = g, .z = z, .n_ff = n_ff, .ld = operand_ld(n_ff), .layer = layer,
                          .chunks = (n_ff + GLU_CHUNK - 1) / GLU_CHUNK, .rows = rows, .out = out};
-    cpu_run(b, rows->n * c.chunks, 2, glu_items, &c);
+    cpu_run(b, rows->n * c.chunks, 16 * GLU_CHUNK, glu_items, &c);
     return OK;
 }

@@ -232,7 +232,7 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
     m->n_tiles = (n_rows - 1) / TILE + 1;
     struct pack p = {.src = src, .m = m, .bad_row = SIZE_MAX};
     if (src->format == WEIGHT_MXFP4) {
-        cpu_run(b, n_rows, 64, scan_rows, &p);
+        cpu_run(b, n_rows, src->n_cols / 32, scan_rows, &p);
         if (p.bad_row != SIZE_MAX) {
             s = report_bad(&p, err);
             goto fail;
@@ -250,7 +250,7 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
     if (s)
         goto fail;
     m->data = mem;
-    cpu_run(b, m->n_tiles, 1, m->format == WEIGHT_BF16 ? pack_bf16 : pack_mxfp4, &p);
+    cpu_run(b, m->n_tiles, 4 * TILE * src->n_cols, m->format == WEIGHT_BF16 ? pack_bf16 : pack_mxfp4, &p);
     if (p.bad_row != SIZE_MAX) {
         s = report_bad(&p, err);
         goto fail;
@@ -262,7 +262,7 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
             goto fail;
         m->unflushed = mem;
         m->bytes += raw_b;
-        cpu_run(b, n_rows, 64, copy_rows, &p);
+        cpu_run(b, n_rows, src->n_cols / 4, copy_rows, &p);
     }
     *out = m;
     return OK;
