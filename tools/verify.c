@@ -244,7 +244,7 @@ static enum status run_compare(struct tool *t, const void *args, struct err *err
         s = check_compare(x, y, source_file(a->bands, "pipelines/bands.csv", &bands), r, err);
     if (!s && a->expected) {
         struct check_context c = {.tree = x, .report = r, .expected = a->expected};
-        s = check_expected(&c, err);
+        s = check_expected_digests(&c, err);
     }
     if (!s)
         s = finish(t, r, a->allow, a->format, a->all, err);

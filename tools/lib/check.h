@@ -99,7 +99,7 @@ enum status check_manifest(const struct check_context *c, struct err *err);   /*
 enum status check_statements(const struct check_context *c, struct err *err); /* statement, digest, recipe, old, privacy */
 enum status check_payloads(const struct check_context *c, struct err *err);   /* schema */
 enum status check_chain(const struct check_context *c, struct err *err);      /* inputs, class, model */
-enum status check_expected(const struct check_context *c, struct err *err);   /* expected */
+enum status check_expected_digests(const struct check_context *c, struct err *err);   /* expected */
 enum status check_rerun(const struct check_context *c, struct err *err);      /* rerun */
 enum status check_all(const struct check_context *c, struct err *err);
 

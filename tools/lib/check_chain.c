@@ -293,7 +293,7 @@ enum status check_all(const struct check_context *c, struct err *err)
     if (!s)
         s = check_chain(c, err);
     if (!s)
-        s = check_expected(c, err);
+        s = check_expected_digests(c, err);
     if (!s && c->bin)
         s = check_rerun(c, err);
     return s;

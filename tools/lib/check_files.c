@@ -124,7 +124,7 @@ enum status check_manifest(const struct check_context *c, struct err *err)
     return s;
 }
 
-enum status check_expected(const struct check_context *c, struct err *err)
+enum status check_expected_digests(const struct check_context *c, struct err *err)
 {
     struct buf expected = BUF_INIT;
     struct buf now = BUF_INIT;
