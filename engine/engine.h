@@ -51,6 +51,7 @@ struct model_info {
     const char *dir;          /* directory they lie in */
     size_t n_stop_ids;
     const int32_t *stop_ids;
+    int32_t prefix_id; /* stands for an empty text: BOS, else EOS, of the tokenizer, else of the config; -1 */
 };
 
 /* model_open - load a Hugging Face directory. Weights are re-tiled tensor by tensor.
@@ -129,6 +130,7 @@ void session_free(struct session *s);
 /* session_submit - queue a request; starts when a slot is free. ERR_CONTEXT if n_prompt + max_tokens, or
  * the n_prompt + n_score - 1 tokens that are fed, exceed the context; ERR_RANGE for a token id outside
  * the vocabulary, ERR_USAGE for bad sampling or an empty stop text. */
+enum status session_check(const struct session *s, const struct request *r, struct err *err); /* those checks alone */
 enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err);
 void session_cancel(struct session *s, uint64_t handle); /* EVENT_DONE follows at the next step */
 

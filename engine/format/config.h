@@ -39,6 +39,7 @@ struct model_config {
     struct rope_config rope;
     int32_t stop_ids[CONFIG_MAX_STOP_IDS]; // ascending, no doubles
     size_t n_stop_ids;
+    int32_t bos_id, eos_id; // -1 when the file names none; eos_id is the first of a list
 };
 
 /* config_add_stop - keep the list sorted and unique. Returns false when it is full. */

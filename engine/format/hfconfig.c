@@ -307,6 +307,21 @@ static enum status add_stop_ids(struct model_config *c, const cJSON *root, const
     return OK;
 }
 
+/* The ids that may stand for an empty text. */
+static enum status read_ends(const struct reading *r, struct model_config *c)
+{
+    int64_t bos = -1;
+    enum status s = json_get_i64_or(r->root, "bos_token_id", -1, 0, (int64_t)c->vocab_size - 1, r->file, &bos, r->err);
+    if (s || (s = add_stop_ids(c, r->root, r->file, r->err)))
+        return s;
+    const cJSON *eos = json_get(r->root, "eos_token_id");
+    if (cJSON_IsArray(eos))
+        eos = eos->child;
+    c->bos_id = (int32_t)bos;
+    c->eos_id = cJSON_IsNumber(eos) ? (int32_t)eos->valuedouble : -1;
+    return OK;
+}
+
 static enum status read_root(const struct reading *r, struct model_config *c)
 {
     enum status s;
@@ -315,7 +330,7 @@ static enum status read_root(const struct reading *r, struct model_config *c)
     if ((s = read_arch(r, c)) || (s = read_sizes(r, c)) || (s = read_fixed(r, c)) || (s = read_rope(r, c)) ||
         (s = c->arch == ARCH_GPTOSS ? read_gptoss(r, c) : read_dense(r, c)))
         return s;
-    return add_stop_ids(c, r->root, r->file, r->err);
+    return read_ends(r, c);
 }
 
 enum status hfconfig_parse(struct model_config *out, const char *text, size_t n, const char *name, struct err *err)

@@ -75,21 +75,32 @@ static enum status add_stop_name(struct opening *o, const char *name)
     return err_set(o->err, ERR_RANGE, "%s: expected at most %d stop ids, found more", o->dir, CONFIG_MAX_STOP_IDS);
 }
 
-/* tokenizer_config.json: eos_token (a string, or an added-token object), and whether there is a chat
- * template. Sources of stop ids disagree in the wild, so the union of all is taken. */
+/* "bos_token" or "eos_token" of tokenizer_config.json: a string, or an added-token object. NULL: none. */
+static const char *token_name(const cJSON *root, const char *key)
+{
+    const cJSON *v = json_get(root, key);
+    if (cJSON_IsObject(v))
+        v = json_get(v, "content");
+    return cJSON_IsString(v) ? v->valuestring : NULL;
+}
+
+/* tokenizer_config.json: the ends of a text, and whether there is a chat template. Sources of stop ids
+ * disagree in the wild, so the union of all is taken. */
 static enum status read_tokenizer_config(struct opening *o, const char *path, bool *has_template)
 {
     cJSON *root = NULL;
     enum status s = json_read_file(&root, path, o->err);
     if (s)
         return s;
-    const cJSON *eos = json_get(root, "eos_token");
-    if (cJSON_IsObject(eos))
-        eos = json_get(eos, "content");
+    const char *bos = token_name(root, "bos_token");
+    const char *eos = token_name(root, "eos_token");
+    const char *prefix = bos ? bos : eos;
     const cJSON *template = json_get(root, "chat_template");
     *has_template |= template && !cJSON_IsNull(template);
-    if (cJSON_IsString(eos))
-        s = add_stop_name(o, eos->valuestring);
+    if (prefix && o->m->tokenizer)
+        o->m->info.prefix_id = tokenizer_special(o->m->tokenizer, prefix);
+    if (eos)
+        s = add_stop_name(o, eos);
     cJSON_Delete(root);
     return s;
 }
@@ -115,6 +126,7 @@ static enum status open_text(struct opening *o)
     bool has_template = false;
     enum status s;
     void *p;
+    m->info.prefix_id = -1;
     if ((s = optional(o, tokenizer_name, &path)) || (path && (s = tokenizer_open(&m->tokenizer, path, o->err))))
         return s;
     if ((s = optional(o, template_name, &path)))
@@ -126,6 +138,8 @@ static enum status open_text(struct opening *o)
     if (m->tokenizer && tokenizer_size(m->tokenizer) > m->config.vocab_size)
         return err_set(o->err, ERR_SHAPE, "%s/%s: expected ids below vocab_size %zu, found %zu", o->dir, tokenizer_name,
                        m->config.vocab_size, tokenizer_size(m->tokenizer) - 1);
+    if (m->info.prefix_id < 0)
+        m->info.prefix_id = m->config.bos_id >= 0 ? m->config.bos_id : m->config.eos_id;
     m->chat = chat_format_of(m, has_template);
     if (m->chat == CHAT_YI && (s = add_stop_name(o, "<|im_end|>")))
         return s;

@@ -118,7 +118,7 @@ static enum status check_tokens(const struct session *s, const char *what, const
     return OK;
 }
 
-static enum status check_request(const struct session *s, const struct request *r, struct err *err)
+enum status session_check(const struct session *s, const struct request *r, struct err *err)
 {
     const struct sampling *p = &r->sampling;
     if (!r->id)
@@ -147,7 +147,7 @@ enum status session_submit(struct session *s, const struct request *r, uint64_t 
 {
     void *p;
     enum status st;
-    if ((st = check_request(s, r, err)) || (st = schedule_reserve(s, r, err)) ||
+    if ((st = session_check(s, r, err)) || (st = schedule_reserve(s, r, err)) ||
         (st = mem_alloc(&p, 1, sizeof(struct job), "request", err)))
         return st;
     struct job *j = p;
