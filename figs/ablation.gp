@@ -5,9 +5,9 @@
 # width: page
 # height_cm: 8
 # data: cell by model key factor level
-#   from unified where stage=ablation metric=decode_tok_s stat=ratio take value ci_lo ci_hi n
+#   from unified where stage=ablate metric=decode_tok_s stat=ratio take value ci_lo ci_hi n
 # data: level by level key model
-#   from unified where stage=ablation metric=decode_tok_s stat=ratio take value factor
+#   from unified where stage=ablate metric=decode_tok_s stat=ratio take value factor
 # empty: no ablation rows
 
 at(name) = sum [k=1:level_n] (level_key[k] eq name ? k : 0)

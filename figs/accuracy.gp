@@ -3,11 +3,11 @@
 # caption: Accuracy per task and model with 95 % Wilson intervals (n = {acc.n} items); the dashed marks are the level that
 #   guessing reaches. Small random models score at chance, as they must.
 # data: acc by model key level
-#   from unified where stage=accuracy metric=acc_pct take value ci_lo ci_hi n
+#   from unified where stage=accuracy factor=task metric=acc_pct take value ci_lo ci_hi n
 # maybe: chance by level key model
-#   from unified where stage=accuracy metric=chance_pct take value
+#   from unified where stage=accuracy factor=task metric=chance_pct take value
 # data: task by level key model
-#   from unified where stage=accuracy metric=acc_pct take value
+#   from unified where stage=accuracy factor=task metric=acc_pct take value
 # empty: no accuracy rows
 
 at(name) = sum [k=1:task_n] (task_key[k] eq name ? k : 0)

@@ -2,25 +2,25 @@
 # title: What a model gives for what it costs, with Pareto fronts
 # caption: What a model gives for what it costs, batch 1, with 95 % intervals; parameter counts are exact. The stepped line is the
 #   Pareto front: for a point on it, no other model is better on both axes (up and to the left is better).
-#   Accuracy is that of the multiple-choice task (n = {b.n} items) and stands at chance for random models.
+#   Accuracy is that of the multiple-choice task and stands at chance for random models.
 # width: page
 # height_cm: 9.6
 # data: a by model
-#   from ape where metric=decode_tok_s context_tok=@max batch=1 take value ci_lo ci_hi active_params
+#   from ape where front=tok_s_active_b take value ci_lo ci_hi front_x
+# maybe: front_a key front_x model
+#   from ape where front=tok_s_active_b pareto=1 take value
 # maybe: b by model
-#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
-#   from unified where stage=latency metric=tpot_ms stat=p50 concurrency=1 in_tok=@max window=full take value ci_lo ci_hi
-#   with unified where stage=accuracy metric=acc_pct level=facts take n
+#   from ape where front=acc_tpot_ms task=facts take value ci_lo ci_hi front_x
+# maybe: front_b key front_x model
+#   from ape where front=acc_tpot_ms task=facts pareto=1 take value
 # maybe: c by model
-#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
-#   from unified where stage=memory metric=weights_dev_mib batch=1 context_tok=@max take value
+#   from ape where front=acc_gib task=facts take value ci_lo ci_hi front_x
+# maybe: front_c key front_x model
+#   from ape where front=acc_gib task=facts pareto=1 take value
 # maybe: d by model
-#   from unified where stage=accuracy metric=acc_pct level=facts take value ci_lo ci_hi
-#   from unified where stage=energy metric=j_per_out_tok context_tok=@max batch=1 take value ci_lo ci_hi
-# front: front_a of a x 5 y 2
-# front: front_b of b x 5 y 2
-# front: front_c of c x 5 y 2
-# front: front_d of d x 5 y 2
+#   from ape where front=acc_j_per_out_tok task=facts take value ci_lo ci_hi front_x
+# maybe: front_d key front_x model
+#   from ape where front=acc_j_per_out_tok task=facts pareto=1 take value
 # empty: no ape rows
 
 set multiplot
@@ -39,17 +39,17 @@ missing = "set offsets 0, 0, 0, 0; set label 1 'not measured on this machine:' a
 col = 0; row = 0; @panel
 set xlabel 'active parameters (millions)'
 set ylabel 'decode rate (tokens/s)'
-plot $front_a using ($1 / 1e6):2 with steps linestyle 23 dashtype 1, \
-     for [i=1:a_n] $a index i-1 using ($5 / 1e6):2:3:4 with yerrorbars linestyle a_ls[i] dashtype 1 pointtype -1, \
-     for [i=1:a_n] $a index i-1 using ($5 / 1e6):2 with points linestyle a_ls[i]
+plot $front_a using ($1 * 1e3):3 with steps linestyle 23 dashtype 1, \
+     for [i=1:a_n] $a index i-1 using ($5 * 1e3):2:3:4 with yerrorbars linestyle a_ls[i] dashtype 1 pointtype -1, \
+     for [i=1:a_n] $a index i-1 using ($5 * 1e3):2 with points linestyle a_ls[i]
 unset label 99
 
 col = 1; row = 0; @panel
 set xlabel 'TPOT (ms per token)'
 set ylabel 'accuracy (%)'
 if (b_n) {
-    plot $front_b using 1:2 with steps linestyle 23 dashtype 1, \
-         for [i=1:b_n] $b index i-1 using 5:2:6:7:3:4 with xyerrorbars linestyle b_ls[i] dashtype 1 pointtype -1, \
+    plot $front_b using 1:3 with steps linestyle 23 dashtype 1, \
+         for [i=1:b_n] $b index i-1 using 5:2:3:4 with yerrorbars linestyle b_ls[i] dashtype 1 pointtype -1, \
          for [i=1:b_n] $b index i-1 using 5:2 with points linestyle b_ls[i]
 } else {
     reason = b_reason
@@ -59,9 +59,9 @@ if (b_n) {
 col = 0; row = 1; @panel
 set xlabel 'weights resident (MiB)'
 if (c_n) {
-    plot $front_c using 1:2 with steps linestyle 23 dashtype 1, \
-         for [i=1:c_n] $c index i-1 using 5:2:3:4 with yerrorbars linestyle c_ls[i] dashtype 1 pointtype -1, \
-         for [i=1:c_n] $c index i-1 using 5:2 with points linestyle c_ls[i]
+    plot $front_c using ($1 * 1024):3 with steps linestyle 23 dashtype 1, \
+         for [i=1:c_n] $c index i-1 using ($5 * 1024):2:3:4 with yerrorbars linestyle c_ls[i] dashtype 1 pointtype -1, \
+         for [i=1:c_n] $c index i-1 using ($5 * 1024):2 with points linestyle c_ls[i]
 } else {
     reason = c_reason
     @missing
@@ -70,8 +70,8 @@ if (c_n) {
 col = 1; row = 1; @panel
 set xlabel 'energy per output token (J)'
 if (d_n) {
-    plot $front_d using 1:2 with steps linestyle 23 dashtype 1, \
-         for [i=1:d_n] $d index i-1 using 5:2:6:7:3:4 with xyerrorbars linestyle d_ls[i] dashtype 1 pointtype -1, \
+    plot $front_d using 1:3 with steps linestyle 23 dashtype 1, \
+         for [i=1:d_n] $d index i-1 using 5:2:3:4 with yerrorbars linestyle d_ls[i] dashtype 1 pointtype -1, \
          for [i=1:d_n] $d index i-1 using 5:2 with points linestyle d_ls[i]
 } else {
     reason = d_reason

@@ -1,7 +1,7 @@
 # figure: energy
 # title: Energy per output token
 # caption: Energy per output token over the steady window, gross (filled) and net of the loaded idle power (open), with
-#   95 % intervals. {gross.rows} cells.
+#   95 % intervals.
 # data: gross key model context_tok batch
 #   from unified where stage=energy metric=j_per_out_tok take value ci_lo ci_hi n
 #   with unified where stage=energy metric=j_net_per_out_tok take value ci_lo ci_hi

@@ -33,7 +33,7 @@ set xlabel 'context (tokens)'
 set ylabel 'KV bytes / token (KiB)'
 left(i) = 0.065 + (i - 1) * 0.93 / held_n
 set tmargin at screen 0.86
-set bmargin at screen 0.2
+set bmargin at screen 0.175
 do for [i=1:held_n] {
     if (i > 1) { unset ylabel; set format y ''; unset label 99 }
     set lmargin at screen left(i)

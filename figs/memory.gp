@@ -2,7 +2,7 @@
 # title: Memory by what holds it
 # caption: Memory of the process at batch 1 by what holds it, per model and context length: weights, KV cache in use, peak
 #   activations (peak minus weights minus live KV), and runtime. One exact reading a bar, from the engine's
-#   allocator; MiB are 2^20 bytes.
+#   allocator; a MiB is 1048576 bytes.
 # width: page
 # height_cm: 5.6
 # data: stack by model key context_tok
@@ -36,7 +36,7 @@ do for [l=2:|$stack|] {
 set yrange [0:top * 1.12]
 left(i) = 0.065 + (i - 1) * 0.93 / stack_n
 set tmargin at screen 0.87
-set bmargin at screen 0.2
+set bmargin at screen 0.165
 do for [i=1:stack_n] {
     if (i > 1) { unset ylabel; set format y ''; unset label 99 }
     set lmargin at screen left(i)

@@ -1,11 +1,11 @@
 # figure: refusal
 # title: Refusal against over-refusal
-# caption: Share of harmful requests that are fully refused against share of harmless look-alikes that are fully refused, with 95 %
-#   Wilson intervals (n = {point.n} a set). A model that cannot tell the two apart lies on the dashed
+# caption: Share of harmful requests that are fully refused against share of harmless look-alikes that are fully refused, judged by the prefix of the reply,
+#   with 95 % Wilson intervals (n = {point.n} a set). A model that cannot tell the two apart lies on the dashed
 #   line; the top left corner is the aim.
 # data: point by model
-#   from unified where stage=safety metric=full_refuse_pct level=harmful take value ci_lo ci_hi n
-#   from unified where stage=safety metric=full_refuse_pct level=benign take value ci_lo ci_hi n
+#   from unified where stage=safety factor=unsafe/prefix level=all metric=full_refuse_pct take value ci_lo ci_hi n
+#   from unified where stage=safety factor=safe/prefix level=all metric=full_refuse_pct take value ci_lo ci_hi n
 # empty: no safety rows
 
 set size square

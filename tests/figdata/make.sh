@@ -43,16 +43,16 @@ awk 'BEGIN {
             row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "chance_pct", "pct", "value", n, t == 1 ? 25 : 0, "", "", "", "ok", "")
             row(model[m], arch[m], wf[m], "accuracy", "task", task[t], "", "", "", "", "", "", "invalid_pct", "pct", "value", n, t == 1 ? 0 : 70 - 5 * m, "", "", "", "ok", "")
         }
-        row(model[m], arch[m], wf[m], "safety", "set", "harmful", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 10 * m, 10 * m - 7, 10 * m + 12, "wilson", "ok", "")
-        row(model[m], arch[m], wf[m], "safety", "set", "benign", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 4 * m, 4 * m - 3, 4 * m + 9, "wilson", "ok", "")
+        row(model[m], arch[m], wf[m], "safety", "unsafe/prefix", "all", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 10 * m, 10 * m - 7, 10 * m + 12, "wilson", "ok", "")
+        row(model[m], arch[m], wf[m], "safety", "safe/prefix", "all", "", "", "", "", "", "", "full_refuse_pct", "pct", "value", 60, 4 * m, 4 * m - 3, 4 * m + 9, "wilson", "ok", "")
         nl = split("greedy;temperature 0.7, top-p 0.9;temperature 0.7, top-k 50;threads 1;threads 2;context 256;context 1024;experts 2", lv, ";")
         split("sampling sampling sampling threads threads context context experts_used", fa, " ")
         for (l = 1; l <= nl; l++) {
             r = (l == 1 || l == 5 || l == 6) ? 1 : 1 - 0.05 * l + 0.03 * m + (l == 8 ? 0.7 : 0)
             if (l == 8 && m != 1)
-                row(model[m], arch[m], wf[m], "ablation", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", "", "", "", "", "", "unsupported", "this architecture has no experts")
+                row(model[m], arch[m], wf[m], "ablate", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", "", "", "", "", "", "unsupported", "this architecture has no experts")
             else
-                row(model[m], arch[m], wf[m], "ablation", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", 25, r, r == 1 ? 1 : r - 0.04, r == 1 ? 1 : r + 0.05, "bootstrap", "ok", "")
+                row(model[m], arch[m], wf[m], "ablate", fa[l], lv[l], 128, 32, "", 1, 1, "", "decode_tok_s", "ratio", "ratio", 25, r, r == 1 ? 1 : r - 0.04, r == 1 ? 1 : r + 0.05, "bootstrap", "ok", "")
         }
     }
 }
@@ -72,19 +72,27 @@ function mem(m, c, me, v) {
 }' >"$dir/unified.csv"
 
 awk 'BEGIN {
-    print "model,arch,weight_format,device,draft,active_params,total_params,params_src,context_tok,batch,metric,value,unit,per,ci_lo,ci_hi,ci_method,pareto,mbu_pct,mfu_pct,status,reason"
+    print "model,arch,weights,weight_format,device,draft,active_params,total_params,task,in_tok,out_tok,context_tok,batch,metric,per,unit,better,value,ci_lo,ci_hi,ci_method,front,front_x,pareto,status,reason"
     nm = split("demo-gptoss demo-qwen3 demo-yi", model, " ")
     split("gptoss qwen3 llama", arch, " ")
     for (m = 1; m <= nm; m++) {
         a = m == 1 ? 420000 : 900000 * m; t = m == 1 ? 700000 : a; tpot = 0.8 + 0.7048 * m
-        ape("decode_tok_s", 1000 / tpot, "tok_s", "none", 0.03)
-        ape("ape_tok_s_per_b", 1e12 / tpot / a, "tok_s", "active_b", 0.03)
-        ape("ape_tpot_ms_per_b", 1e9 * tpot / a, "ms", "active_b", 0.03)
-        ape("ape_acc_pp_per_b", (m - 2) * 1e9 / a, "pp", "active_b", 5)
+        acc = 20 + 2 * m
+        ape("", "decode_tok_s", "none", "tok/s", "higher", 1000 / tpot, 0.03, "none", "", "")
+        ape("", "ape_tok_s_per_b", "active_b", "tok/s/B", "higher", 1e12 / tpot / a, 0.03, "none", "", "")
+        ape("", "ape_tpot_ms_per_b", "active_b", "ms/B", "lower", 1e9 * tpot / a, 0.03, "none", "", "")
+        ape("", "decode_tok_s", "none", "tok/s", "higher", 1000 / tpot, 0.03, "tok_s_active_b", a / 1e9, m == 1)
+        ape("facts", "acc_pct", "none", "%", "higher", acc, 0.35, "acc_tpot_ms", tpot, 1)
+        ape("facts", "acc_pct", "none", "%", "higher", m == 3 ? acc - 8 : acc, 0.35, "acc_gib", (3 + 2 * m) / 1024, m < 3)
+        ape("facts", "acc_pct", "none", "%", "higher", "", 0, "acc_j_per_out_tok", "", "")
     }
 }
-function ape(me, v, un, per, rel) {
-    printf "%s,%s,bf16,cpu,1,%d,%d,shapes,1056,1,%s,%.6f,%s,%s,%.6f,%.6f,bootstrap,,,,ok,\n", model[m], arch[m], a, t, me, v, un, per, v - rel * (v < 0 ? -v : v), v + rel * (v < 0 ? -v : v)
+function ape(task, me, per, un, better, v, rel, front, x, pareto) {
+    printf "%s,%s,synthetic,bf16,cpu,1,%d,%d,%s,1024,32,1056,1,%s,%s,%s,%s,", model[m], arch[m], a, t, task, me, per, un, better
+    if (v == "")
+        printf ",,,,%s,,,not_measured,no energy meter on this machine\n", front
+    else
+        printf "%.6f,%.6f,%.6f,bootstrap,%s,%s,%s,ok,\n", v, v - rel * v, v + rel * v, front, x == "" ? "" : sprintf("%.9f", x), pareto
 }' >"$dir/ape.csv"
 
 awk 'BEGIN {
@@ -103,6 +111,12 @@ awk 'BEGIN {
 
 cat >"$dir/headlines.csv" <<'EOF'
 headline,unit,published_value,from_csv,corrected,how
-demo headline A,pct,11.1,11.1,22.2,made up: the correction takes something out
-demo headline B,pct,-5,-5,,made up: cannot be corrected from the data
+made-up claim A,pct,11.1,11.1,22.2,the correction takes something out
+made-up claim B,mib_tok,5,5,,cannot be corrected from the data
+EOF
+
+cat >"$dir/corrected.csv" <<'EOF'
+model,context_tok,out_tok,n,ttft_ms,e2e_p50_ms,e2e_max_ms,tok_s_published,tpot_ms,decode_tok_s,prefill_share_pct,peak_mib,kv_mib_per_tok_published,kv_mib_per_tok_live,kv_mib_per_tok_formula,j_per_1k_published,j_per_1k_decode_est,wh_per_1k_published,tok_per_j_published
+gpt-oss-20b,128,64,10,11,1111,1222,33.3,22,45.454545,0.9901,1000,1.5,0.05,0.05,5000,4000,1.388889,0.2
+gpt-oss-20b,2048,64,10,111,1111,1222,33.3,22,45.454545,9.991,1000,1.5,0.05,0.05,5000,4000,1.388889,0.2
 EOF

@@ -52,12 +52,11 @@ static void script_holds_data_caption_and_styles(void **state)
     (void)state;
     struct fixture f;
     struct figure fig, read;
-    assert_int_equal(build(&f, "# data: d by model from u take y x n\n# front: best of d x 3 y 2\n", &fig, NULL), OK);
+    assert_int_equal(build(&f, "# data: d by model from u take y x n\n", &fig, NULL), OK);
     assert_null(fig.empty);
     assert_string_equal(fig.caption, "Made up, n = 30 to 40; 3 points of m_a, m_b, m_c.");
     assert_non_null(strstr(fig.script, "$d << EOD\n# model y x n\n\"m_a\" 3 1 30\n\n\n\"m_b\" 5 2 40\n\n\n\"m_c\" 4 3 40\nEOD\n"));
     assert_non_null(strstr(fig.script, "array d_key[3] = ['m_a', 'm_b', 'm_c']\narray d_ls[3] = [1, 2, 3]\n"));
-    assert_non_null(strstr(fig.script, "$best << EOD\n# front of d: column 2 against 3\n1 3\n2 5\nEOD\n"));
     assert_int_equal(figure_header(&read, fig.script, "demo.gp", f.a, NULL), OK);
     assert_string_equal(read.name, "demo");
     assert_string_equal(read.caption, fig.caption);
@@ -95,10 +94,7 @@ static void mistakes_are_named(void **state)
                {"# width: wide\n", "expected 'column' or 'page'"},
                {"# height_cm: tall\n", "height_cm"},
                {"#no\n", "demo.gp:5: expected '# key: value'"},
-               {"# data: e by model from u take y\n", "expected {NAME.COL} in the caption"},
-               {"# data: d by model from u take y n\n# front: f of g x 1 y 2\n", "no data is called 'g'"},
-               {"# data: d by model from u take y n\n# front: f of d x 9 y 2\n", "column x"},
-               {"# data: d by model from u take y n\n# front: f of d\n", "expected 'NAME of DATA x I y J'"}};
+               {"# data: e by model from u take y\n", "expected {NAME.COL} in the caption"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct fixture f;
         struct figure fig;

@@ -1,5 +1,4 @@
 #include <float.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -236,66 +235,6 @@ static void add_data(struct builder *b, const struct named *n)
     buf_release(&styles);
 }
 
-/* The cell of row r in the column gnuplot counts as col (from 1), as a number. */
-static bool number_at(const struct dataset *s, size_t r, int64_t col, double *x)
-{
-    return is_number(s->cells[r * s->n_cols + (size_t)col - 1], x);
-}
-
-/* Points that no other beats: none has x no greater and y no less, and one of them better. */
-static bool on_front(const struct dataset *s, size_t r, int64_t cx, int64_t cy)
-{
-    double x = 0, y = 0, x2 = 0, y2 = 0;
-    if (!number_at(s, r, cx, &x) || !number_at(s, r, cy, &y))
-        return false;
-    for (size_t i = 0; i < s->n_rows; i++)
-        if (number_at(s, i, cx, &x2) && number_at(s, i, cy, &y2) && x2 <= x && y2 >= y && (x2 < x || y2 > y))
-            return false;
-    return true;
-}
-
-/* Points of the front by ascending x, each once. */
-static void add_front_rows(struct buf *out, const struct dataset *s, int64_t cx, int64_t cy)
-{
-    double last = -DBL_MAX, x = 0, best_x = 0;
-    for (;;) {
-        size_t best = s->n_rows;
-        for (size_t r = 0; r < s->n_rows; r++) {
-            if (on_front(s, r, cx, cy) && number_at(s, r, cx, &x) && x > last && (best == s->n_rows || x < best_x)) {
-                best = r;
-                best_x = x;
-            }
-        }
-        if (best == s->n_rows)
-            return;
-        last = best_x;
-        buf_printf(out, "%s %s\n", s->cells[best * s->n_cols + (size_t)cx - 1],
-                   s->cells[best * s->n_cols + (size_t)cy - 1]);
-    }
-}
-
-/* `front: NAME of DATA x I y J`: the Pareto front, less of column I and more of column J being better. */
-static enum status add_front(struct builder *b, const struct desc_entry *e, struct err *err)
-{
-    char name[32], of[32], cx[16], cy[16];
-    int64_t x = 0, y = 0;
-    if (sscanf(e->value, "%31s of %31s x %15s y %15s", name, of, cx, cy) != 4)
-        return err_set(err, ERR_FORMAT, "%s:%zu: expected 'NAME of DATA x I y J', found '%s'", b->d->path, e->line,
-                       e->value);
-    const struct named *n = find_data(b, of, strlen(of));
-    if (!n)
-        return err_set(err, ERR_FORMAT, "%s:%zu: no data is called '%s'", b->d->path, e->line, of);
-    enum status st = num_parse_i64(cx, 1, (int64_t)n->set.n_cols, "column x", &x, err);
-    if (!st)
-        st = num_parse_i64(cy, 1, (int64_t)n->set.n_cols, "column y", &y, err);
-    if (st)
-        return st;
-    buf_printf(&b->out, "$%s << EOD\n# front of %s: column %s against %s\n", name, of, cy, cx);
-    add_front_rows(&b->out, &n->set, x, y);
-    buf_str(&b->out, "EOD\n");
-    return OK;
-}
-
 /* A picture that says why it shows nothing: title, then the reason broken at blanks. */
 static void add_empty(struct builder *b)
 {
@@ -373,7 +312,7 @@ static enum status find_empty(struct builder *b, struct err *err)
 
 static enum status read_settings(struct builder *b, struct err *err)
 {
-    static const char *const known[] = {"figure", "title", "caption", "empty", "width", "height_cm", "data", "maybe", "front"};
+    static const char *const known[] = {"figure", "title", "caption", "empty", "width", "height_cm", "data", "maybe"};
     const struct desc *d = b->d;
     for (size_t i = 0; i < d->n; i++) {
         bool found = false;
@@ -417,17 +356,13 @@ enum status figure_build(struct figure *f, const struct desc *d, const struct gr
     } else {
         for (size_t i = 0; i < b.n_data; i++)
             add_data(&b, &b.data[i]);
-        for (size_t i = 0; !st && i < d->n; i++)
-            if (strcmp(d->entry[i].key, "front") == 0)
-                st = add_front(&b, &d->entry[i], err);
         buf_printf(&b.out, "if (format eq 'svg') set title ");
         gnuplot_quote(&b.out, f->title);
         buf_char(&b.out, '\n');
         buf_str(&b.out, d->body);
     }
     buf_str(&b.out, "set output\n");
-    if (!st)
-        st = buf_status(&b.out, "script", err);
+    st = buf_status(&b.out, "script", err);
     if (!st)
         st = arena_strndup(a, &script, b.out.data, b.out.n, err);
     f->script = script;

@@ -282,6 +282,7 @@ enum status query_run(struct dataset *out, const struct query *q, const struct g
         st = pick(&p[c], q, &q->clause[c], grids, where, a, &reasons, err);
         if (!st)
             st = sort_and_check(&p[c], q, where, a, err);
+        out->absent = out->absent || (!st && p[c].t->absent);
     }
     if (!st)
         st = join(out, p, a, err);

@@ -52,8 +52,12 @@ enum status desc_parse(struct desc *d, const char *text, const char *path, struc
     for (; !st && *at == '#'; line++) {
         size_t n = strcspn(at, "\n");
         const char *s = skip_blanks(at + 1);
-        size_t indent = (size_t)(s - at) - 1, n_key = key_length(s);
         const char *end = at + n;
+        if (n == 1) { // a lone '#' parts entries
+            at = *end ? end + 1 : end;
+            continue;
+        }
+        size_t indent = (size_t)(s - at) - 1, n_key = key_length(s);
         if (indent == 1 && n_key) {
             st = add_entry(d, s, n_key, line, a, err);
             s = skip_blanks(s + n_key + 1);

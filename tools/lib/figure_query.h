@@ -82,6 +82,7 @@ struct dataset {
     const char **cells; /* (n_rows, n_cols), sorted; "" = missing */
     size_t n_rows;
     size_t n_blocks;    /* distinct values of key[0] when `by`, else 1 if there are rows */
+    bool absent;        /* one of its inputs does not exist here */
     const char *reason; /* why there are no rows, as the matching rows themselves say; or NULL */
 };
 

@@ -49,12 +49,17 @@ enum status tex_number(struct buf *out, const char *value, const char *format, c
 {
     double x = 0;
     int64_t digits = 0;
-    if (strcmp(format, "text") == 0) {
+    if (strcmp(format, "text") == 0 || strcmp(format, "par") == 0) {
         tex_escape(out, value);
         return OK;
     }
+    if (strcmp(format, "n") == 0) {
+        buf_str(out, *value == '-' ? "$-$" : "");
+        tex_escape(out, value + (*value == '-'));
+        return num_parse_f64(value, -DBL_MAX, DBL_MAX, what, &x, err);
+    }
     if (format[0] != 'f' && format[0] != 'g')
-        return err_set(err, ERR_FORMAT, "%s: expected format fN, gN or text, found '%s'", what, format);
+        return err_set(err, ERR_FORMAT, "%s: expected format fN, gN, n, text or par, found '%s'", what, format);
     enum status st = num_parse_i64(format + 1, format[0] == 'g', 12, what, &digits, err);
     if (!st)
         st = num_parse_f64(value, -DBL_MAX, DBL_MAX, what, &x, err);
@@ -101,10 +106,11 @@ static bool is_first(const struct dataset *s, size_t r, size_t col)
 static enum status reduce(struct job *j, const struct dataset *s, const char *key, const char *how,
                           const char *format, struct buf *value, struct err *err)
 {
-    const char *best = s->cells[0];
-    double x = 0, extreme = 0, sum = 0;
+    const char *best = s->cells[0], *least = best;
+    double x = 0, extreme = 0, lowest = 0, sum = 0;
     size_t distinct = 0;
-    bool numeric = strcmp(how, "min") == 0 || strcmp(how, "max") == 0 || strcmp(how, "sum") == 0;
+    bool range = strcmp(how, "range") == 0;
+    bool numeric = range || strcmp(how, "min") == 0 || strcmp(how, "max") == 0 || strcmp(how, "sum") == 0;
     enum status st = OK;
     for (size_t r = 0; r < s->n_rows && !st; r++) {
         const char *c = s->cells[r * s->n_cols];
@@ -113,6 +119,10 @@ static enum status reduce(struct job *j, const struct dataset *s, const char *ke
         if (r == 0 || (how[1] == 'i' ? x < extreme : x > extreme)) {
             best = c;
             extreme = x;
+        }
+        if (r == 0 || x < lowest) {
+            least = c;
+            lowest = x;
         }
         sum += x;
         if (is_first(s, r, 0)) {
@@ -129,6 +139,9 @@ static enum status reduce(struct job *j, const struct dataset *s, const char *ke
     if (strcmp(how, "only") == 0) {
         if (s->n_rows != 1)
             return err_set(err, ERR_FORMAT, "%s: '%s' is 'only', expected 1 row, found %zu", j->where, key, s->n_rows);
+    } else if (range && extreme > lowest) {
+        st = tex_number(value, least, format, key, err);
+        buf_str(value, " to ");
     } else if (strcmp(how, "count") == 0 || strcmp(how, "distinct") == 0) {
         num_format_f64((double)(how[0] == 'c' ? s->n_rows : distinct), text);
         best = text;
@@ -136,10 +149,10 @@ static enum status reduce(struct job *j, const struct dataset *s, const char *ke
         num_format_f64(sum, text);
         best = text;
     } else if (!numeric) {
-        return err_set(err, ERR_FORMAT, "%s: expected only, min, max, sum, count, distinct or list, found '%s'",
+        return err_set(err, ERR_FORMAT, "%s: expected only, min, max, range, sum, count, distinct or list, found '%s'",
                        j->where, how);
     }
-    return tex_number(value, best, format, key, err);
+    return st ? st : tex_number(value, best, format, key, err);
 }
 
 static enum status add_number(struct job *j, const struct desc_entry *e, struct err *err)
@@ -156,7 +169,8 @@ static enum status add_number(struct job *j, const struct desc_entry *e, struct 
     if (!st)
         st = run_query(j, text.data, &q, &s, err);
     buf_clear(&text);
-    if (!st && s.n_rows == 0 && !(strcmp(how, "count") == 0 || strcmp(how, "distinct") == 0)) {
+    bool counts = strcmp(how, "count") == 0 || strcmp(how, "distinct") == 0;
+    if (!st && s.n_rows == 0 && (s.absent || !counts)) {
         st = put_reason(j, key, s.reason, err);
     } else if (!st) {
         st = s.n_rows ? reduce(j, &s, key, how, format, &text, err) : tex_number(&text, "0", format, key, err);
@@ -241,7 +255,7 @@ static enum status add_table(struct job *j, size_t i, size_t *next, struct err *
         return put_reason(j, q.name, s.reason, err);
     buf_printf(j->out, "\\assayvalue{%s}{\\begin{tabular}{", q.name);
     for (size_t k = 0; k < n; k++)
-        buf_char(j->out, strcmp(c[k].format, "text") == 0 ? 'l' : 'r');
+        buf_str(j->out, strcmp(c[k].format, "par") == 0 ? "p{5.6cm}" : strcmp(c[k].format, "text") == 0 ? "l" : "r");
     buf_str(j->out, "}\\toprule\n");
     for (size_t k = 0; k < n; k++)
         buf_printf(j->out, "%s%s", k ? " & " : "", c[k].title);

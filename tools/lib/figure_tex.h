@@ -9,11 +9,12 @@
 
 /* The numbers of the paper: \assayvalue{KEY}{TEXT} lines for LaTeX, from a description with
  *
- *   # number: KEY HOW FORMAT from ...      one value; HOW is only, min, max, sum, count, distinct, list
+ *   # number: KEY HOW FORMAT from ...      one value; HOW is only, min, max, range ("5 to 40", or "5"), sum, count, distinct, list
  *   # table: KEY [by COL] [key COL...] from ...
  *   # column: TITLE | FORMAT | COL [LO HI]    of the table above; columns counted from 1 as gnuplot does
  *
- * FORMAT is fN (N decimals), gN (N significant digits, never an exponent), or text. A number over no
+ * FORMAT is fN (N decimals), gN (N significant digits, never an exponent), n (as the file has it), text, or
+ * par (text that may break). A number over no
  * row is the reason its rows give, set in italics; without a reason it is an error, and so is `only`
  * over several rows. An empty table is its reason; an empty cell is a dash. */
 
