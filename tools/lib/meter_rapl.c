@@ -107,7 +107,7 @@ static size_t list_zones(DIR *dir, char zones[MAX_ZONES][ZONE_B])
     while ((e = readdir(dir)) != NULL && n < MAX_ZONES)
         // intel-rapl-mmio shows the same package a second time
         if (strncmp(e->d_name, "intel-rapl:", 11) == 0 && strlen(e->d_name) < ZONE_B)
-            (void)snprintf(zones[n++], ZONE_B, "%s", e->d_name);
+            (void)snprintf(zones[n++], ZONE_B, "%.*s", ZONE_B - 1, e->d_name);
     qsort(zones, n, sizeof zones[0], by_name); // readdir has no order
     return n;
 }
