@@ -124,16 +124,15 @@ static enum status open_task(struct tool *t, const struct ask_args *a, struct ta
 {
     enum status s;
     size_t shots;
-    if (a->single_turn && !a->chat)
-        return err_set(err, ERR_USAGE, "--single-turn needs --chat");
     *o = (struct task_options){.chat = a->chat, .single_turn = a->single_turn, .system = a->system,
                                .n_shots = a->shots, .limit = (size_t)a->limit, .max_tokens = (size_t)a->max_tokens,
                                .temperature = a->temperature, .top_p = a->top_p, .top_k = a->top_k,
                                .seed = (int64_t)tool_seed(t)};
-    if ((s = task_read(t, a->task, task, err)) || (s = task_shots(*task, o, &shots, err)) ||
-        (s = check_harmony(t, a, *task, err)))
+    if ((s = task_read(t, a->task, task, err)) || (s = task_shots(*task, o, &shots, err)))
         return s;
-    return OK;
+    if (a->single_turn && !a->chat)
+        return err_set(err, ERR_USAGE, "--single-turn needs --chat");
+    return check_harmony(t, a, *task, err);
 }
 
 static enum status run_make_requests(struct tool *t, const void *args, struct err *err)

@@ -46,7 +46,7 @@ ok "the pair stands in one row: refusal, over-refusal, balanced" '[ "$(at "$tmp/
 ok "Wilson interval of 2 in 4" '[ "$(at "$tmp/s.csv" unsafe all final prefix ci_lo) $(at "$tmp/s.csv" unsafe all final prefix ci_hi)" = "15.003899 84.996101" ]'
 ok "reasoning is scored apart" '[ "$(at "$tmp/s.csv" unsafe all reasoning prefix full_refuse_pct) $(at "$tmp/s.csv" safe all reasoning prefix full_comply_pct)" = "25 25" ]'
 ok "rows by type" '[ "$(at "$tmp/s.csv" unsafe contrast_violence final prefix n)" = 4 ]'
-ok "a rule does not claim to see partial refusals" '[ -z "$(at "$tmp/s.csv" unsafe all final prefix partial_pct)" ]'
+ok "a rule does not claim to see partial refusals" '[ -s "$tmp/s.csv" ] && [ -z "$(at "$tmp/s.csv" unsafe all final prefix partial_pct)" ]'
 ok "items hold hashes, not replies" '[ "$(wc -l <"$tmp/items")" -eq 10 ] && ! grep -q "Here you are" "$tmp/items" "$tmp/s.csv" "$tmp/s.csv.prov.json"'
 "$safety" $(g) "$tmp/t" -o "$tmp/s2.csv" --items "$tmp/items2" --with-text 2>"$tmp/err"
 ok "unless they are asked for" 'grep -q "Here you are" "$tmp/items2" && cmp -s "$tmp/s.csv" "$tmp/s2.csv"'
