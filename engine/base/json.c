@@ -199,10 +199,10 @@ static enum status scan_word(struct scan *s, const char *word)
 
 static enum status scan_value(struct scan *s, int depth)
 {
-    if (depth > MAX_DEPTH)
-        return bad(s, s->at, ERR_RANGE, "at most 64 levels");
     blanks(s);
     int c = peek(s);
+    if (depth >= MAX_DEPTH && (c == '{' || c == '['))
+        return bad(s, s->at, ERR_RANGE, "at most 64 levels");
     switch (c) {
     case '{':
         return scan_members(s, depth, true);

@@ -1,0 +1,126 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+
+struct work {
+    atomic_int calls;
+    atomic_size_t sum;
+    _Atomic unsigned seen[POOL_MAX_THREADS];
+    unsigned mxcsr_bad;
+};
+
+static void count(void *arg, size_t worker, size_t n)
+{
+    struct work *w = arg;
+    atomic_fetch_add(&w->calls, 1);
+    atomic_fetch_add(&w->sum, worker * n);
+    atomic_fetch_add(&w->seen[worker], 1);
+}
+
+static void each_worker_once(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 5; n++) {
+        struct pool *p;
+        static struct work w;
+        memset(&w, 0, sizeof w);
+        assert_int_equal(pool_new(&p, n, NULL), OK);
+        assert_int_equal(pool_size(p), n);
+        for (int i = 0; i < 200; i++)
+            pool_run(p, count, &w);
+        assert_int_equal(w.calls, 200 * (int)n);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(w.seen[i], 200);
+        pool_free(p);
+    }
+    pool_free(NULL);
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    struct pool *p;
+    assert_int_equal(pool_new(&p, 0, NULL), ERR_RANGE);
+    assert_int_equal(pool_new(&p, POOL_MAX_THREADS + 1, NULL), ERR_RANGE);
+    enum status s = ERR_MEMORY;
+    for (size_t n = 1; s == ERR_MEMORY; n++) {
+        mem_fail_after(n);
+        s = pool_new(&p, 2, NULL);
+        mem_fail_after(0);
+    }
+    assert_int_equal(s, OK);
+    pool_free(p);
+}
+
+/* Parts are contiguous, in order, complete, and begin at multiples of grain. */
+static void ranges(void **state)
+{
+    (void)state;
+    static const size_t grains[] = {1, 8, 32};
+    for (size_t g = 0; g < 3; g++)
+        for (size_t n = 0; n < 300; n += 7)
+            for (size_t k = 1; k <= 9; k++) {
+                size_t at = 0;
+                for (size_t w = 0; w < k; w++) {
+                    size_t from;
+                    size_t to;
+                    pool_range(n, grains[g], w, k, &from, &to);
+                    assert_int_equal(from, at);
+                    assert_true(to >= from && (from % grains[g] == 0 || from == n));
+                    at = to;
+                }
+                assert_int_equal(at, n);
+            }
+}
+
+static volatile float tiny = 1e-20f;
+
+static void multiply(void *arg, size_t worker, size_t n)
+{
+    struct work *w = arg;
+    (void)n;
+    float product = tiny * tiny; // subnormal; 0 when FTZ is set
+    atomic_fetch_add(&w->seen[worker], product == 0.0f);
+}
+
+/* Workers flush subnormals; the caller's own arithmetic is untouched afterwards. */
+static void numeric_environment(void **state)
+{
+    (void)state;
+#if defined __x86_64__
+    struct pool *p;
+    static struct work w;
+    memset(&w, 0, sizeof w);
+    assert_true(tiny * tiny > 0.0f);
+    assert_int_equal(pool_new(&p, 3, NULL), OK);
+    pool_run(p, multiply, &w);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(w.seen[i], 1);
+    assert_true(tiny * tiny > 0.0f);
+    unsigned saved = pool_numeric_env_enter();
+    assert_true(tiny * tiny == 0.0f);
+    pool_numeric_env_leave(saved);
+    assert_true(tiny * tiny > 0.0f);
+    pool_free(p);
+#else
+    skip();
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_worker_once), cmocka_unit_test(limits), cmocka_unit_test(ranges),
+        cmocka_unit_test(numeric_environment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
