@@ -291,39 +291,43 @@ static void energy_rows(struct unifier *u, const struct table *in, size_t row)
     wide_row(u, in, row, "energy", figures, COUNT(figures), "windows_n", NULL, NULL, "steady");
 }
 
-/* The rows that accuracy.csv holds for one task and subset differ in metric; the plain one has the
- * shortest name ("acc" before "acc_norm", "strict-match" before "flexible-extract") and stands for the
- * task, the others carry their metric in the level. */
-static bool is_plain_metric(const struct table *in, size_t row)
+/* The row of a task's first filter and metric over all items: accuracy.csv marks it. The row itself when
+ * there is none. */
+static size_t headline_row(const struct table *in, size_t row)
 {
-    const char *metric = table_text(in, row, "metric");
-    for (size_t r = 0; r < table_n_rows(in); r++) {
-        const char *other = table_text(in, r, "metric");
-        if (r == row || strcmp(table_text(in, r, "model"), table_text(in, row, "model")) != 0 ||
-            strcmp(table_text(in, r, "task"), table_text(in, row, "task")) != 0 ||
-            strcmp(table_text(in, r, "subset"), table_text(in, row, "subset")) != 0)
-            continue;
-        if (strlen(other) < strlen(metric) || (strlen(other) == strlen(metric) && strcmp(other, metric) < 0))
-            return false;
-    }
-    return true;
+    for (size_t r = 0; r < table_n_rows(in); r++)
+        if (table_bool(in, r, "headline") && strcmp(table_text(in, r, "model"), table_text(in, row, "model")) == 0 &&
+            strcmp(table_text(in, r, "task"), table_text(in, row, "task")) == 0 &&
+            strcmp(table_text(in, r, "mode"), table_text(in, row, "mode")) == 0)
+            return r;
+    return row;
 }
 
+/* The headline's filter and metric stand for the task; another one is named in the level. */
 static void accuracy_rows(struct unifier *u, const struct table *in, size_t row)
 {
     static const struct figure figures[] = {
         {"acc_pct", "acc_pct", "%", "value", "ci_lo", "ci_hi", false},
         {"chance_pct", "chance_pct", "%", "value", NULL, NULL, false},
         {"invalid_pct", "invalid_pct", "%", "value", NULL, NULL, false},
+        {"no_final_pct", "no_final_pct", "%", "value", NULL, NULL, false},
+        {"error_pct", "error_pct", "%", "value", NULL, NULL, false},
         {"truncated_pct", "truncated_pct", "%", "value", NULL, NULL, false},
         {"out_tok_mean", "out_tok_mean", "tok", "mean", NULL, NULL, false},
     };
+    static const char *const parts[] = {"filter", "metric"};
     const bool whole = strcmp(table_text(in, row, "subset"), "all") == 0;
-    char level[256];
-    (void)snprintf(level, sizeof level, "%s%s%s%s%s", table_text(in, row, "task"), whole ? "" : "/",
-                   whole ? "" : table_text(in, row, "subset"), is_plain_metric(in, row) ? "" : " ",
-                   is_plain_metric(in, row) ? "" : table_text(in, row, "metric"));
-    wide_row(u, in, row, "accuracy", figures, COUNT(figures), "n", whole ? "task" : "subset", level, NULL);
+    const size_t head = headline_row(in, row);
+    struct buf level = BUF_INIT;
+    buf_str(&level, table_text(in, row, "task"));
+    if (!whole)
+        buf_printf(&level, "/%s", table_text(in, row, "subset"));
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (strcmp(table_text(in, row, parts[i]), table_text(in, head, parts[i])) != 0)
+            buf_printf(&level, " %s", table_text(in, row, parts[i]));
+    wide_row(u, in, row, "accuracy", figures, COUNT(figures), "n", whole ? "task" : "subset",
+             buf_status(&level, "level", NULL) ? "" : level.data, NULL); // "" is refused when the table is finished
+    buf_release(&level);
 }
 
 static void accuracy_cost_rows(struct unifier *u, const struct table *in, size_t row)
@@ -346,13 +350,16 @@ static void safety_rows(struct unifier *u, const struct table *in, size_t row)
         {"truncated_pct", "truncated_pct", "%", "value", NULL, NULL, false},
         {"invalid_pct", "invalid_pct", "%", "value", NULL, NULL, false},
         {"corrected_pct", "corrected_pct", "%", "value", NULL, NULL, false},
+        {"unsafe_refusal_pct", "unsafe_refusal_pct", "%", "value", NULL, NULL, false},
+        {"safe_over_refusal_pct", "safe_over_refusal_pct", "%", "value", NULL, NULL, false},
+        {"balanced_pct", "balanced_pct", "%", "value", NULL, NULL, false},
     };
-    // The final channel (or the plain text of a model without channels) is what the user reads.
-    const bool analysis = strcmp(table_text(in, row, "channel"), "analysis") == 0;
+    // The final channel is what the user reads.
+    const bool reasoning = strcmp(table_text(in, row, "channel"), "reasoning") == 0;
     char factor[256];
     char level[256];
     (void)snprintf(factor, sizeof factor, "%s/%s", table_text(in, row, "set"), table_text(in, row, "scorer"));
-    (void)snprintf(level, sizeof level, "%s%s", table_text(in, row, "type"), analysis ? " analysis" : "");
+    (void)snprintf(level, sizeof level, "%s%s", table_text(in, row, "type"), reasoning ? " reasoning" : "");
     wide_row(u, in, row, "safety", figures, COUNT(figures), "n", factor, level, NULL);
 }
 

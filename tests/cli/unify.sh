@@ -59,16 +59,20 @@ b=assay,beta,llama,synthetic,bf16,2097152,exact,cpu/avx2/2t,1
     done
 } >"$dir/memory.csv"
 cat >"$dir/accuracy.csv" <<'CSV'
-model,task,subset,metric,shots,effort,temperature,seed,n,correct,acc_pct,ci_lo,ci_hi,ci_method,chance_pct,invalid_pct,truncated_pct,out_tok_mean
-alpha,facts,all,acc,0,,,,100,40,40,30.9,49.8,wilson,25,0,0,
-beta,facts,all,acc,0,,,,100,60,60,50.2,69.1,wilson,25,0,0,
-alpha,facts_cloze,all,acc,0,,,,100,10,10,5,17,wilson,0,0,0,
-alpha,facts_cloze,all,acc_norm,0,,,,100,20,20,13,29,wilson,0,0,0,
+model,task,task_version,mode,filter,metric,subset,headline,shots,effort,temperature,seed,n,correct,acc_pct,stderr_pp,ci_lo,ci_hi,ci_method,chance_pct,invalid_pct,no_final_pct,error_pct,truncated_pct,out_tok_mean
+alpha,facts,1.0,text,none,acc,all,1,0,,,,100,40,40,,30.9,49.8,wilson,25,0,0,0,0,
+beta,facts,1.0,text,none,acc,all,1,0,,,,100,60,60,,50.2,69.1,wilson,25,0,0,0,0,
+alpha,facts_cloze,1.0,text,none,acc,all,1,0,,,,100,10,10,,5,17,wilson,0,0,0,0,0,
+alpha,facts_cloze,1.0,text,none,acc_norm,all,0,0,,,,100,20,20,,13,29,wilson,0,0,0,0,0,
+alpha,sums,1.0,text,strict,exact_match,all,1,0,,,,100,1,1,,0,5,wilson,0,0,0,0,0,
+alpha,sums,1.0,text,flexible,exact_match,all,0,0,,,,100,3,3,,1,8,wilson,0,0,0,0,0,
 CSV
 cat >"$dir/safety.csv" <<'CSV'
-model,set,type,channel,scorer,n,full_comply_pct,partial_pct,full_refuse_pct,empty_pct,truncated_pct,invalid_pct,sens,spec,corrected_pct,ci_lo,ci_hi,ci_method
-alpha,snapshot,benign,final,rules,24,50,0,50,0,0,0,,,,31,69,wilson
-alpha,snapshot,harmful,final,rules,24,75,0,25,0,0,0,,,,12,45,wilson
+model,suite,suite_version,set,type,channel,scorer,n,full_comply_pct,partial_pct,full_refuse_pct,empty_pct,invalid_pct,truncated_pct,ci_lo,ci_hi,ci_method,sens,spec,n_labels,corrected_pct,unsafe_refusal_pct,safe_over_refusal_pct,balanced_pct
+alpha,snapshot,1.0,safe,all,final,prefix,24,50,,50,0,0,0,31,69,wilson,,,,,,,
+alpha,snapshot,1.0,unsafe,all,final,prefix,24,75,,25,0,0,0,12,45,wilson,,,,,,,
+alpha,snapshot,1.0,unsafe,all,reasoning,prefix,24,100,,0,0,0,0,0,14,wilson,,,,,,,
+alpha,snapshot,1.0,both,all,final,prefix,48,,,,,,,,,,,,,,25,50,37.5
 CSV
 cat >"$dir/ablation.csv" <<CSV
 $shared_cols,factor,level,baseline,in_tok,out_tok,concurrency,metric,unit,status,reason,n_blocks,n_err,value,ratio,ci_lo,ci_hi,ci_method,better,acc_delta_pp,tokens_sha256
@@ -110,7 +114,11 @@ ok 'no meter: empty joules with a reason' is \
 ok 'accuracy rows carry weights=synthetic' is "$(field "$u" model=alpha,metric=acc_pct,level=facts weights)" synthetic
 ok 'the plain metric stands for its task' is "$(field "$u" model=alpha,metric=acc_pct,level=facts_cloze value)" 10
 ok 'the other metric is a level of its own' is "$(field "$u" 'model=alpha,metric=acc_pct,level=facts_cloze acc_norm' value)" 20
-ok 'refusal by type' is "$(field "$u" model=alpha,metric=full_refuse_pct,level=harmful value)" 25
+ok 'the first filter stands for its task, another is a level' is \
+    "$(field "$u" model=alpha,metric=acc_pct,level=sums value),$(field "$u" 'model=alpha,metric=acc_pct,level=sums flexible' value)" 1,3
+ok 'refusal of the unsafe set' is "$(field "$u" model=alpha,metric=full_refuse_pct,factor=unsafe/prefix,level=all value)" 25
+ok '... its reasoning apart' is "$(field "$u" 'model=alpha,metric=full_refuse_pct,factor=unsafe/prefix,level=all reasoning' value)" 0
+ok 'over-refusal comes with it' is "$(field "$u" model=alpha,metric=safe_over_refusal_pct,factor=both/prefix,level=all value)" 50
 ok 'an ablation is a ratio' is "$(field "$u" model=alpha,stage=ablate,stat=ratio value)" 0.6
 cp "$u" "$dir/first.csv"
 ok 'the same inputs give the same bytes in another locale' env LC_ALL=de_DE.UTF-8 "$BIN/unify" "${inputs[@]}" --out "$u" -q
