@@ -131,7 +131,7 @@ static void feed(struct reader *r, struct csv_parser *p, const char *data, size_
         if (data[i] == '\n') {
             r->line++;
             r->column = 1;
-            if (r->in_row == 0) {
+            if (r->in_row == 0 && !inside) {
                 r->from_line = r->line;
                 r->from_column = 1;
             }
