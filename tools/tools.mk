@@ -36,3 +36,21 @@ $(BIN)/%: $(B)/tools/%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
 	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
 
 -include $(LIB_OBJ:.o=.d) $(DRIVE_OBJ:.o=.d) $(TOOLS_SRC:%.c=$(B)/%.d)
+
+# Manual pages: prose from tools/man, options from the tools, columns from the schemas.
+MAN_DIR := $(B)/man/man1
+MAN_PAGES := $(patsubst tools/man/%,$(MAN_DIR)/%,$(sort $(wildcard tools/man/*.1)))
+$(B)/tools/man/columns.o: CPPFLAGS += -Itools
+$(B)/man/columns: $(B)/tools/man/columns.o $(LIBTOOLS) $(LIBENGINE)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+$(MAN_DIR)/%.1: tools/man/%.1 tools/man/build.sh $(BIN)/% $(B)/man/columns
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/man/build.sh $< $(BIN) $(B)/man/columns > $@
+
+.PHONY: man
+man: $(MAN_PAGES) ## the manual pages, in build/CONFIG/man (man -l FILE shows one)
+
+-include $(B)/tools/man/columns.d

@@ -90,7 +90,8 @@ struct cli_option {
      .at = CLI_AT(S, m, struct cli_reals), .dflt = dflt_, .real_lo = lo_, .real_hi = hi_, .help = help_}
 #define CLI_END {.name = NULL}
 
-/* A section of options that fills one struct; a program has up to three (its own, the common ones). */
+/* A section of options that fills one struct; a program has up to three: its own, the common ones it
+ * chose, those of every command. */
 struct cli_section {
     const struct cli_option *options;
     void *args;

@@ -9,17 +9,23 @@
 
 #include "base/mem.h"
 #include "lib/interrupt.h"
+#include "lib/roff.h"
 #include "lib/tool_internal.h"
 
 /* The frame of a command: parse, answer the questions about itself, run, report. */
 
-static const struct cli_option common_options[] = {
+/* What a tool takes by its mask: one bit of enum tool_common each, in that order. */
+static const struct cli_option masked_options[TOOL_N_MASKED] = {
     CLI_TEXT(struct tool_common_args, out, CLI_OUTPUT, "out", 'o', "FILE", NULL, "write to FILE; - is standard output"),
     CLI_CHOICE(struct tool_common_args, format, CLI_RECIPE, "format", 0, "csv|json", "csv", "form of the record"),
     CLI_INT(struct tool_common_args, seed, CLI_RECIPE, "seed", 0, "N", "1234", 0, 9007199254740991,
             "seed of every random choice"),
     CLI_INT(struct tool_common_args, threads, CLI_RUN, "threads", 't', "N", "0", 0, 1024,
             "worker threads; 0 is one per online CPU"),
+};
+
+/* What every command takes. */
+static const struct cli_option every_options[] = {
     CLI_FLAG(struct tool_common_args, quiet, CLI_RUN, "quiet", 'q', "print nothing but errors on standard error"),
     CLI_TEXT(struct tool_common_args, root, CLI_RUN, "root", 0, "DIR", NULL,
              "results tree that input names are relative to"),
@@ -29,25 +35,19 @@ static const struct cli_option common_options[] = {
              "take every recipe option and input from a statement"),
     CLI_TEXT(struct tool_common_args, into, CLI_RUN, "into", 0, "DIR", NULL,
              "with --recipe: write the same file names to DIR"),
-    CLI_FLAG(struct tool_common_args, help, CLI_RUN, "help", 'h', "print this and exit"),
-    CLI_FLAG(struct tool_common_args, version, CLI_RUN, "version", 0, "print version, commit and build options and exit"),
+    CLI_FLAG(struct tool_common_args, help, CLI_RUN, "help", 'h', "print the options and exit"),
+    CLI_FLAG(struct tool_common_args, version, CLI_RUN, "version", 0,
+             "print version, commit and build options and exit"),
     CLI_FLAG(struct tool_common_args, help_man, CLI_RUN, "help-man", 0,
              "print the options in the form of the manual and exit"),
     CLI_END};
 
-/* The common options this tool has: those of its mask, and those every tool has. */
-static void choose_common(const struct tool_def *def, struct cli_option out[TOOL_N_COMMON + 1])
+static void choose_masked(const struct tool_def *def, struct cli_option out[TOOL_N_MASKED + 1])
 {
-    static const char *const masked[] = {"out", "format", "seed", "threads"};
     size_t n = 0;
-    for (const struct cli_option *o = common_options; o->name; o++) {
-        unsigned bit = 0;
-        for (unsigned i = 0; i < 4; i++)
-            if (strcmp(o->name, masked[i]) == 0)
-                bit = 1u << i;
-        if (!bit || (def->common & bit))
-            out[n++] = *o;
-    }
+    for (unsigned i = 0; i < TOOL_N_MASKED; i++)
+        if (def->common & (1u << i))
+            out[n++] = masked_options[i];
     out[n] = (struct cli_option)CLI_END;
 }
 
@@ -101,6 +101,33 @@ static void list_commands(const struct tool_def *def, struct buf *out)
     buf_printf(out, "\n`%s COMMAND --help` lists the options of one.\n", def->name);
 }
 
+static void man_options(const struct tool_def *def, struct buf *out)
+{
+    struct cli_option masked[TOOL_N_MASKED + 1];
+    choose_masked(def, masked);
+    const struct cli_spec spec = {.sections = {{.options = def->options}, {.options = masked}}};
+    cli_man(&spec, out);
+}
+
+/* OPTIONS of the manual: the tool's own, a subsection a command, and once what all of them take. */
+static void man_text(const struct tool_def *def, struct buf *out)
+{
+    const struct cli_spec every = {.sections = {{.options = every_options}}};
+    if (def->run)
+        man_options(def, out);
+    for (const struct tool_def *const *c = def->commands; c && *c; c++) {
+        buf_printf(out, ".SS %s ", def->name);
+        roff_text(out, (*c)->name);
+        buf_printf(out, " [options]%s%s\n", (*c)->operands ? " " : "", (*c)->operands ? (*c)->operands : "");
+        roff_text(out, (*c)->summary);
+        buf_str(out, ".\n");
+        man_options(*c, out);
+    }
+    if (def->commands)
+        buf_printf(out, ".SS options of every command\n");
+    cli_man(&every, out);
+}
+
 /* --help, --version, --help-man. *done tells whether one of them was asked for. */
 static enum status answer(const struct tool *t, const struct cli_spec *spec, bool *done, struct err *err)
 {
@@ -109,11 +136,11 @@ static enum status answer(const struct tool *t, const struct cli_spec *spec, boo
     if (t->common.help) {
         cli_help(spec, &b);
         list_commands(t->def, &b);
-    }
-    if (t->common.version)
+    } else if (t->common.version) {
         version_text(t->program, &b);
-    else if (t->common.help_man)
-        cli_man(spec, &b);
+    } else if (t->common.help_man) {
+        man_text(t->def, &b);
+    }
     enum status s = *done ? print_stdout(&b, err) : OK;
     buf_release(&b);
     return s;
@@ -121,15 +148,17 @@ static enum status answer(const struct tool *t, const struct cli_spec *spec, boo
 
 static enum status run(struct tool *t, int argc, char **argv, struct err *err)
 {
-    struct cli_option common[TOOL_N_COMMON + 1];
-    choose_common(t->def, common);
-    struct cli_spec spec = {
+    struct cli_option masked[TOOL_N_MASKED + 1];
+    choose_masked(t->def, masked);
+    const struct cli_spec spec = {
         .program = t->program,
         .summary = t->def->summary,
         .operands = t->def->operands,
         .min_operands = t->def->min_operands,
         .max_operands = t->def->max_operands,
-        .sections = {{.options = t->def->options, .args = t->args}, {.options = common, .args = &t->common}},
+        .sections = {{.options = t->def->options, .args = t->args},
+                     {.options = masked, .args = &t->common},
+                     {.options = every_options, .args = &t->common}},
     };
     bool done = false;
     enum status s = cli_new(&t->cli, &spec, err);
@@ -162,30 +191,6 @@ static enum status print_commands(const struct tool_def *def, struct err *err)
     enum status s = print_stdout(&b, err);
     buf_release(&b);
     return s;
-}
-
-/* The options of every command, for the manual. */
-static int man_commands(const struct tool_def *def)
-{
-    struct buf b = BUF_INIT;
-    if (def->run) {
-        struct cli_option common[TOOL_N_COMMON + 1];
-        choose_common(def, common);
-        struct cli_spec spec = {.program = "", .summary = def->summary,
-                                .sections = {{.options = def->options}, {.options = common}}};
-        cli_man(&spec, &b);
-    }
-    for (const struct tool_def *const *c = def->commands; *c; c++) {
-        struct cli_option common[TOOL_N_COMMON + 1];
-        choose_common(*c, common);
-        struct cli_spec spec = {.program = "", .summary = (*c)->summary,
-                                .sections = {{.options = (*c)->options}, {.options = common}}};
-        buf_printf(&b, ".SS %s %s\n", def->name, (*c)->name);
-        cli_man(&spec, &b);
-    }
-    enum status s = print_stdout(&b, NULL);
-    buf_release(&b);
-    return exit_code(s);
 }
 
 /* One tool or one command of it. program is what messages and statements call it. */
@@ -225,15 +230,16 @@ int tool_main(const struct tool_def *def, int argc, char **argv)
             (void)snprintf(program, sizeof program, "%s %s", def->name, word);
             return run_def(*c, program, argc - 1, argv + 1);
         }
-    if (strcmp(word, "--help-man") == 0)
-        return man_commands(def);
     if (def->run)
         return run_def(def, def->name, argc, argv);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return exit_code(print_commands(def, NULL));
-    if (strcmp(word, "--version") == 0) {
+    if (strcmp(word, "--version") == 0 || strcmp(word, "--help-man") == 0) {
         struct buf b = BUF_INIT;
-        version_text(def->name, &b);
+        if (strcmp(word, "--version") == 0)
+            version_text(def->name, &b);
+        else
+            man_text(def, &b);
         enum status s = print_stdout(&b, NULL);
         buf_release(&b);
         return exit_code(s);

@@ -5,7 +5,7 @@
 
 /* What tool.c (the frame), tool_io.c (reading and writing) and tool_recipe.c (running again) share. */
 
-enum { TOOL_N_COMMON = 12 };
+enum { TOOL_N_MASKED = 4 }; /* members of enum tool_common */
 
 struct tool_common_args {
     const char *out, *format, *root, *statement, *recipe, *into;
