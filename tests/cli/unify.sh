@@ -30,7 +30,14 @@ field() { # field FILE CONDITION COLUMN - the one value; conditions column=value
         NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; nw = split(want, w, ","); next }
         { for (k = 1; k <= nw; k++) { split(w[k], kv, "="); if ($at[kv[1]] != kv[2]) next }
           print $at[col]; found++ }
-        END { if (found != 1) print "FOUND " found " ROWS" }' "$1"
+        END { if (found != 1) print "FOUND " found + 0 " ROWS" }' "$1"
+}
+csv() { # csv SCHEMA < rows of name=value;name=value - a file in the schema's own column order
+    awk -v names="$(grep -oE '"name": ?"[A-Za-z_0-9.]+"' "results/schemas/$1.json" | cut -d'"' -f4 | paste -sd,)" '
+        BEGIN { n = split(names, name, ","); print names }
+        { split("", v); k = split($0, pair, ";")
+          for (i = 1; i <= k; i++) { at = index(pair[i], "="); v[substr(pair[i], 1, at - 1)] = substr(pair[i], at + 1) }
+          line = v[name[1]]; for (i = 2; i <= n; i++) line = line "," v[name[i]]; print line }'
 }
 is() { [ "$1" = "$2" ] || { echo "found '$1', expected '$2'"; return 1; }; }
 
@@ -78,24 +85,10 @@ cat >"$dir/ablation.csv" <<CSV
 $shared_cols,factor,level,baseline,in_tok,out_tok,concurrency,metric,unit,status,reason,n_blocks,n_err,value,ratio,ci_lo,ci_hi,ci_method,better,acc_delta_pp,tokens_sha256
 $a,threads,1,baseline,128,32,1,decode_tok_s,tok_s,ok,,5,0,30,0.6,0.55,0.65,ratio_bootstrap,baseline,,
 CSV
-{
-    cat results/schemas/energy.json | grep -oE '"name": ?"[a-z_0-9]+"' | cut -d'"' -f4 | paste -sd,
-    for m in "$a;500000,2000000" "$b;4000000,4000000"; do
-        awk -v head="${m%%;*}" -v params="${m##*;}" -v names="$(grep -oE '"name": ?"[a-z_0-9]+"' results/schemas/energy.json | cut -d'"' -f4 | paste -sd,)" 'BEGIN {
-            n = split(names, name, ","); line = head "," params
-            for (i = 12; i <= n; i++) { v = ""
-                if (name[i] == "in_tok") v = 128
-                if (name[i] == "out_tok") v = 32
-                if (name[i] == "context_tok") v = 160
-                if (name[i] == "batch") v = 1
-                if (name[i] == "status") v = "no_meter"
-                if (name[i] == "reason") v = "no energy meter on this machine"
-                if (name[i] == "energy_src" || name[i] == "scope") v = "none"
-                if (name[i] == "windows_n") v = 0
-                line = line "," v }
-            print line }'
-    done
-} >"$dir/energy.csv"
+for m in 'alpha gpt-oss mxfp4+bf16 500000 2000000' 'beta llama bf16 4000000 4000000'; do
+    read -r name arch format active total <<<"$m"
+    echo "engine=assay;model=$name;arch=$arch;weights=synthetic;weight_format=$format;weight_b=1048576;numerics=exact;device=cpu/avx2/2t;draft=1;active_params=$active;total_params=$total;in_tok=128;out_tok=32;context_tok=160;batch=1;status=no_meter;reason=no energy meter on this machine;energy_src=none;scope=none;windows_n=0"
+done | csv energy >"$dir/energy.csv"
 inputs=(--latency "$dir/latency.csv" --memory "$dir/memory.csv" --accuracy "$dir/accuracy.csv"
     --safety "$dir/safety.csv" --ablation "$dir/ablation.csv" --energy "$dir/energy.csv")
 u=$dir/unified.csv
