@@ -7,7 +7,7 @@
 
 /* The sentence that travels with a status: lower case, no full stop, what failed first, the subject
  * in quotes, file:line:column for parse errors, expected and found for shape errors. Untouched on
- * success. Complete enough to print as it is. */
+ * success. Complete enough to print as it is, and always one line: control characters become '?'. */
 struct err {
     enum status status;
     char text[1024];
