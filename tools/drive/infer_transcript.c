@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "lib/journal.h"
 #include "lib/platform.h"
@@ -151,7 +152,6 @@ static enum status done(void *ctx, const struct infer_result *r, struct err *err
     cJSON *row = NULL;
     cJSON *timing = NULL;
     enum status s;
-    b->from_ns = b->from_ns ? b->from_ns : r->t_start_ns;
     if ((s = infer_row(b->m, q, r, &row, err)) || (s = timing_of(b, r, &timing, err))) {
         cJSON_Delete(row);
         return s;
@@ -283,6 +283,7 @@ static enum status run_batch(struct batch *b, struct model *m, const struct infe
     if (!s && !(s = open_journal(b, f, recipe, skip, err))) {
         progress_stage(tool_progress(b->t), "requests", b->l->n);
         progress_step(tool_progress(b->t), b->n_done, NULL);
+        b->from_ns = clock_ns();
         s = infer_run(m, b->l, skip, opt, &hooks, err);
         progress_end(tool_progress(b->t), NULL);
     }
