@@ -15,7 +15,7 @@
 
 struct verify_args {
     struct cli_texts trees;
-    const char *expected, *manifest, *bin, *models, *allow, *format;
+    const char *expected, *bin, *models, *allow, *format;
     bool all;
 };
 
@@ -29,8 +29,6 @@ static const struct cli_option verify_options[] = {
               "results set to check; without it, every one in results/ and build/out/"),
     CLI_TEXT(struct verify_args, expected, CLI_RUN, "expected", 'e', "FILE", NULL,
              "digests that must come out, as in results/expected/"),
-    CLI_CHOICE(struct verify_args, manifest, CLI_RUN, "manifest", 0, "check|write", "check",
-               "check SHA256SUMS, or write it first"),
     CLI_TEXT(struct verify_args, bin, CLI_RUN, "bin", 0, "DIR", NULL, "tools to run again (this program's folder)"),
     CLI_TEXT(struct verify_args, models, CLI_RUN, "models", 0, "FILE", NULL, "model digests (pipelines/models.lock)"),
     ALLOW(struct verify_args),
@@ -108,36 +106,13 @@ static enum status own_folder(struct buf *out, struct err *err)
     return buf_status(out, "path", err);
 }
 
-static enum status write_manifest(const char *dir, struct err *err)
-{
-    struct tree *t;
-    struct buf text = BUF_INIT;
-    struct buf path = BUF_INIT;
-    enum status s = tree_open(&t, dir, err);
-    if (s)
-        return s;
-    s = tree_manifest(t, &text, err);
-    buf_printf(&path, "%s/SHA256SUMS", dir);
-    if (!s)
-        s = buf_status(&path, "path", err);
-    if (!s)
-        s = outfile_put(path.data, text.n ? text.data : "", text.n, NULL, err);
-    tree_free(t);
-    buf_release(&text);
-    buf_release(&path);
-    return s;
-}
-
 static enum status check_tree(struct tool *t, const struct verify_args *a, const char *dir, struct report *r, struct err *err)
 {
     struct buf bin = BUF_INIT;
     struct buf models = BUF_INIT;
     struct tree *tree = NULL;
     enum status s = OK;
-    if (strcmp(a->manifest, "write") == 0)
-        s = write_manifest(dir, err);
-    if (!s)
-        s = tree_open(&tree, dir, err);
+    s = tree_open(&tree, dir, err);
     if (!s && !a->bin)
         s = own_folder(&bin, err);
     if (!s) {
@@ -284,6 +259,22 @@ static enum status run_models(struct tool *t, const void *args, struct err *err)
     return print_list(t, tree_models, err);
 }
 
+static enum status run_manifest(struct tool *t, const void *args, struct err *err)
+{
+    (void)args;
+    return print_list(t, tree_manifest, err);
+}
+
+static const struct tool_def manifest = {
+    .name = "manifest",
+    .summary = "print `sha256  name` of every file that belongs into the tree's SHA256SUMS",
+    .operands = "TREE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .common = TOOL_OUT,
+    .run = run_manifest,
+};
+
 static const struct tool_def compare = {
     .name = "compare",
     .summary = "hold a new results tree against a committed one",
@@ -323,7 +314,7 @@ static const struct tool_def verify = {
     .common = TOOL_OUT,
     .args_b = sizeof(struct verify_args),
     .run = run_verify,
-    .commands = (const struct tool_def *const[]){&compare, &expected, &models, NULL},
+    .commands = (const struct tool_def *const[]){&manifest, &compare, &expected, &models, NULL},
 };
 
 int main(int argc, char **argv)
