@@ -13,6 +13,14 @@
  * passes reaches cJSON. Duplicate keys are found on the tree, after escapes are resolved. */
 
 enum { MAX_DEPTH = 64 };
+#define MAX_INTEGER 9007199254740991.0
+
+/* The canonical form spells these without exponent, as integers that no longer count one by one; they
+ * are refused however they were spelled, so that what is written can be read. */
+static bool unsafe_integer(double v)
+{
+    return fabs(v) > MAX_INTEGER && fabs(v) < 1e21;
+}
 
 struct scan {
     const char *text;
@@ -145,7 +153,7 @@ static enum status scan_number(struct scan *s)
     enum status st = num_parse_f64(text, -1.7976931348623157e308, 1.7976931348623157e308, "", &v, NULL);
     if (st)
         return bad(s, from, st, st == ERR_RANGE ? "a finite number" : "a number");
-    if (!strpbrk(text, ".eE") && fabs(v) > 9007199254740991.0)
+    if (unsafe_integer(v) || (!strpbrk(text, ".eE") && fabs(v) > MAX_INTEGER))
         return bad(s, from, ERR_RANGE, "an integer of at most 2^53-1");
     return OK;
 }
@@ -334,6 +342,9 @@ static enum status write_value(struct buf *out, const cJSON *v, struct err *err)
     } else if (cJSON_IsNumber(v)) {
         if (!isfinite(v->valuedouble))
             return err_set(err, ERR_RANGE, "cannot write JSON: a number is not finite");
+        if (unsafe_integer(v->valuedouble))
+            return err_set(err, ERR_RANGE, "cannot write JSON: %.17g is beyond 2^53-1; integers that large are strings",
+                           v->valuedouble);
         char text[NUM_TEXT_B];
         num_format_f64(v->valuedouble, text);
         buf_str(out, text);

@@ -22,7 +22,8 @@ enum status json_parse(cJSON **out, const char *text, size_t n, const char *name
 enum status json_read_file(cJSON **out, const char *path, struct err *err);
 
 /* json_write_canonical - RFC 8785 (JCS): sorted keys, no spaces, shortest numbers; no final LF.
- * Keys are sorted by bytes (ours are ASCII). Returns ERR_RANGE for a non-finite number. */
+ * Keys are sorted by bytes (ours are ASCII). Returns ERR_RANGE for a non-finite number and
+ * for one beyond 2^53-1 that would be spelled as an integer. */
 enum status json_write_canonical(struct buf *out, const cJSON *v, struct err *err);
 
 /* Typed look-ups in an object. `where` names file and object in messages. The required forms return

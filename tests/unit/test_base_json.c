@@ -41,6 +41,7 @@ static void strictness(void **state)
     refuses("nul", ERR_FORMAT, "a JSON value");
     refuses("1e999", ERR_RANGE, "a finite number");
     refuses("9007199254740992", ERR_RANGE, "2^53-1");
+    refuses("1e20", ERR_RANGE, "2^53-1"); // would be written 100000000000000000000 (found by the fuzzer)
     refuses("\"\x01\"", ERR_FORMAT, "end of a string, found byte 0x01");
     refuses("\"a", ERR_FORMAT, "end of a string, found end of input");
     refuses("\"\\x\"", ERR_FORMAT, "known escape");
@@ -109,6 +110,9 @@ static void canonical_form(void **state)
     struct buf b = BUF_INIT;
     assert_int_equal(json_write_canonical(&b, inf, NULL), ERR_RANGE);
     cJSON_Delete(inf);
+    cJSON *big = cJSON_CreateNumber(9007199254740992.0);
+    assert_int_equal(json_write_canonical(&b, big, NULL), ERR_RANGE);
+    cJSON_Delete(big);
     buf_release(&b);
 }
 

@@ -40,7 +40,7 @@ static enum status run_infer(struct tool *t, const void *args, struct err *err)
         s = records_new(&r, "transcripts", err);
     for (int i = 0; i < 4 && !s; i++) {
         cJSON *o = cJSON_CreateObject();
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof id, "q%d", i);
         (void)cJSON_AddStringToObject(o, "id", id);
         (void)cJSON_AddStringToObject(o, "status", "ok");

@@ -6,6 +6,8 @@
 
 /* Canonical values (provenance.md 2), shared by the CSV and JSON writers. */
 
+#define CANON_MAX_REAL 9007199254740991.0 /* beyond, JSON readers may not tell one integer from the next */
+
 /* canon_real - x rounded to `decimals`, and to 15 significant digits where that is coarser. */
 double canon_real(double x, int decimals);
 

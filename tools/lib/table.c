@@ -164,8 +164,8 @@ void table_set_f64(struct table *t, const char *column, double v)
     struct table_cell *c = cell(t, column, COLUMN_REAL, &i);
     if (!c)
         return;
-    if (!isfinite(v)) {
-        mistake(t, column, "is not finite");
+    if (!(fabs(v) <= CANON_MAX_REAL)) {
+        mistake(t, column, isfinite(v) ? "is beyond 2^53-1" : "is not finite");
         return;
     }
     set_number(t, c, COLUMN_REAL, 0, canon_real(v, t->schema->columns[i].decimals));

@@ -97,6 +97,7 @@ static enum status parse_cell(struct table *t, size_t c, const char *text, const
 {
     const struct schema_column *col = &t->schema->columns[c];
     enum status s = OK;
+    double limit;
     if (!*text) {
         if (!col->nullable)
             return err_set(err, ERR_FORMAT, "%s: expected a value, found an empty field", where);
@@ -111,7 +112,8 @@ static enum status parse_cell(struct table *t, size_t c, const char *text, const
         s = num_parse_i64(text, 0, 1, where, &out->i, err);
         break;
     case COLUMN_REAL:
-        s = num_parse_f64(text, -1e300, 1e300, where, &out->f, err);
+        limit = t->schema->canonical ? CANON_MAX_REAL : 1e300; // what we import may hold what we never write
+        s = num_parse_f64(text, -limit, limit, where, &out->f, err);
         if (!s && t->schema->canonical)
             out->f = canon_real(out->f, col->decimals);
         break;
