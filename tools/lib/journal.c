@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "lib/crash.h"
 
 enum { SUM_LEN = 16 };
 static const uint64_t sync_every_ns = 1000000000;
@@ -134,6 +135,13 @@ static enum status append(struct journal *j, const cJSON *record, struct err *er
         buf_printf(&line, "%s %s\n", sum, body.data);
         s = buf_status(&line, "journal record", err);
     }
+#ifdef ASSAY_FAULTS
+    size_t until = line.n;
+    if (!s && crash_write(&until)) {
+        (void)!write(j->fd, line.data, until);
+        crash_now();
+    }
+#endif
     for (size_t at = 0; !s && at < line.n;) {
         ssize_t w = write(j->fd, line.data + at, line.n - at);
         if (w < 0 && errno == EINTR)

@@ -1,14 +1,18 @@
 #define _XOPEN_SOURCE 700 // fileno, fsync
 #include "lib/outfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "lib/crash.h"
 #include "lib/interrupt.h"
 
 struct outfile {
@@ -32,6 +36,35 @@ static enum status join(char **out, const char *path, struct err *err)
     }
     *out = b.data;
     return OK;
+}
+
+/* The process that made this temporary is gone. */
+static bool is_orphan(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    static const char mark[] = ".tmp.";
+    if (name[0] != '.' || strncmp(name + 1, base, n) != 0 || strncmp(name + 1 + n, mark, sizeof mark - 1) != 0)
+        return false;
+    const char *digits = name + n + sizeof mark;
+    char *end;
+    errno = 0;
+    long pid = strtol(digits, &end, 10);
+    return end != digits && !*end && !errno && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* A process killed with SIGKILL leaves its temporary behind; whoever writes the same file next removes it. */
+static void sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct buf dir = BUF_INIT;
+    buf_printf(&dir, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    DIR *d = buf_status(&dir, "file name", NULL) ? NULL : opendir(dir.data);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (is_orphan(e->d_name, slash ? slash + 1 : path))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        (void)closedir(d);
+    buf_release(&dir);
 }
 
 static void release(struct outfile *o)
@@ -70,7 +103,8 @@ enum status outfile_open(struct outfile **out, const char *path, struct err *err
     } else {
         if ((s = join(&o->temp, path, err)))
             goto fail;
-        (void)unlink(o->temp); // left by a kill -9 of an earlier process with this id
+        sweep(path);
+        (void)unlink(o->temp); // left by an earlier process with this id
         int fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
             o->slot = interrupt_track(o->temp);
@@ -106,6 +140,14 @@ static const char *label(const struct outfile *o)
 enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err)
 {
     errno = 0;
+#ifdef ASSAY_FAULTS
+    size_t until = n;
+    if (crash_write(&until)) {
+        (void)fwrite(data, 1, until, o->f);
+        (void)fflush(o->f);
+        crash_now();
+    }
+#endif
     if (n && fwrite(data, 1, n, o->f) != n) {
         if (!o->first_errno)
             o->first_errno = errno ? errno : EIO;
@@ -154,7 +196,23 @@ static void sync_directory(const char *path)
     buf_release(&dir);
 }
 
-enum status outfile_commit(struct outfile *o, bool *changed, struct err *err)
+/* Returns 0 or errno. */
+static int put_in_place(const struct outfile *o)
+{
+#ifdef ASSAY_FAULTS
+    crash_rename(0);
+#endif
+    if (rename(o->temp, o->path) != 0)
+        return errno;
+#ifdef ASSAY_FAULTS
+    crash_rename(1);
+#endif
+    sync_directory(o->path);
+    return 0;
+}
+
+/* Returns 0 or errno. */
+static int flush(struct outfile *o)
 {
     int e = o->first_errno;
     errno = 0;
@@ -162,15 +220,26 @@ enum status outfile_commit(struct outfile *o, bool *changed, struct err *err)
         e = e ? e : errno ? errno : EIO;
     if (o->temp && !e && fsync(fileno(o->f)) != 0)
         e = errno;
+    o->first_errno = e;
+    return e;
+}
+
+enum status outfile_flush(struct outfile *o, struct err *err)
+{
+    int e = flush(o);
+    return e ? err_set_errno(err, ERR_IO, e, "cannot write '%s'", label(o)) : OK;
+}
+
+enum status outfile_commit(struct outfile *o, bool *changed, struct err *err)
+{
+    int e = flush(o);
     if (o->path && fclose(o->f) != 0 && !e)
         e = errno ? errno : EIO;
     bool is_new = true;
     if (!e && o->temp) {
         is_new = !same_bytes(o->temp, o->path);
-        if (is_new && rename(o->temp, o->path) != 0)
-            e = errno;
-        else if (is_new)
-            sync_directory(o->path);
+        if (is_new)
+            e = put_in_place(o);
     }
     if (o->temp && (e || !is_new))
         (void)unlink(o->temp);

@@ -10,13 +10,17 @@
 /* A file that appears whole or not at all: written to a temporary beside the target, flushed, synced,
  * checked, and renamed only if its bytes differ from what is there (so make rebuilds nothing for
  * nothing). A path of NULL or "-" is stdout; a target that exists and is no regular file (a device, a
- * pipe) is written in place. On failure, SIGINT or SIGTERM no temporary stays behind. */
+ * pipe) is written in place. On failure, SIGINT or SIGTERM no temporary stays behind; one left by SIGKILL
+ * is removed when the same file is opened next. */
 struct outfile;
 
 /* outfile_open - ERR_IO when the directory cannot be written. outfile_stream is borrowed. */
 enum status outfile_open(struct outfile **out, const char *path, struct err *err);
 FILE *outfile_stream(struct outfile *o);
 enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err);
+
+/* outfile_flush - all that was written is on the disk, or ERR_IO: a full disk shows before any rename. */
+enum status outfile_flush(struct outfile *o, struct err *err);
 
 /* outfile_commit - make it real; *changed (may be NULL) tells whether the target's bytes are new.
  * ERR_IO on any failure, a full disk included. Frees o on every path. */

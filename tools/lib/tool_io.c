@@ -68,6 +68,10 @@ static enum status write_pair(const char *path, const void *data, size_t n, cons
         s = outfile_open(&prov, beside, err);
     if (!s && beside)
         s = outfile_write(prov, statement->data, statement->n, err);
+    if (!s)
+        s = outfile_flush(payload, err);
+    if (!s && beside)
+        s = outfile_flush(prov, err);
     if (s) {
         outfile_abort(payload);
         outfile_abort(prov);
