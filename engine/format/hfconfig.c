@@ -57,13 +57,14 @@ static enum status read_arch(const struct reading *r, struct model_config *c)
     enum status s = OK;
     if (present(r->root, "model_type") && (s = json_get_str(r->root, "model_type", r->file, &type, r->err)))
         return s;
-    if (cJSON_IsString(first))
-        name = first->valuestring;
-    else if (!type)
+    if (first)
+        name = cJSON_GetStringValue(first);
+    const char *found = name ? name : type;
+    if (!found)
         return err_set(r->err, ERR_FORMAT, "%s: \"architectures\": expected an array of one name, found none", r->file);
     for (size_t i = 0; i < sizeof arch_names / sizeof *arch_names; i++) {
         const struct arch_name *a = &arch_names[i];
-        if (strcmp(name ? name : type, name ? a->architecture : a->model_type) != 0)
+        if (strcmp(found, name ? a->architecture : a->model_type) != 0)
             continue;
         if (type && strcmp(type, a->model_type) != 0)
             return err_set(r->err, ERR_FORMAT, "%s: \"model_type\": expected \"%s\" for %s, found \"%.80s\"", r->file,
@@ -73,7 +74,7 @@ static enum status read_arch(const struct reading *r, struct model_config *c)
     }
     return err_set(r->err, ERR_UNSUPPORTED,
                    "%s: \"architectures\": expected GptOssForCausalLM, Qwen3ForCausalLM or LlamaForCausalLM, found '%.80s'",
-                   r->file, name ? name : type);
+                   r->file, found);
 }
 
 static enum status read_sizes(const struct reading *r, struct model_config *c)

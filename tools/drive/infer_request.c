@@ -322,14 +322,14 @@ static enum status read_row(const struct reading *q, const cJSON *row, struct in
     if (score != (continuation != NULL))
         return err_set(q->err, ERR_FORMAT, "%s: expected a continuation with kind \"score\" and only there, found %s",
                        q->where, score ? "none" : "one");
-    if (score && !prompt)
+    if (continuation && !prompt)
         return err_set(q->err, ERR_UNSUPPORTED, "%s: expected a text prompt with kind \"score\", found other", q->where);
     enum status s = read_sampling(q, row, r, &explicit_max);
     if (!s)
-        s = score      ? set_score(q, r, prompt, continuation)
-            : prompt   ? set_text(q, r, prompt)
-            : messages ? read_messages(q, ir, messages)
-                       : read_ids(q, r, ids);
+        s = continuation ? set_score(q, r, prompt, continuation)
+            : prompt     ? set_text(q, r, prompt)
+            : messages   ? read_messages(q, ir, messages)
+                         : read_ids(q, r, ids);
     if (!s && stop)
         s = read_stops(q, r, stop);
     return s ? s : set_room(q, r, explicit_max);
