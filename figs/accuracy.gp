@@ -13,7 +13,7 @@
 at(name) = sum [k=1:task_n] (task_key[k] eq name ? k : 0)
 shift(i) = (i - (acc_n + 1) / 2.0) * 0.6 / acc_n
 set xrange [0.5:task_n + 0.5]
-set yrange [0:100]
+set yrange [-3:100]
 set ylabel 'accuracy (%)'
 set xtics scale 0 ('' 1)
 do for [k=1:task_n] { set xtics add (task_key[k] k) }

@@ -32,9 +32,9 @@ set xrange [0:*]
 set offsets 0, graph 0.08, graph 0.12, 0
 panel = "set lmargin at screen 0.075 + 0.5 * col; set rmargin at screen 0.49 + 0.5 * col; " \
     . "set tmargin at screen 0.925 - 0.46 * row; set bmargin at screen 0.575 - 0.46 * row"
-missing = "set offsets 0, 0, 0, 0; set label 1 'not measured on this machine:' at graph 0.5, 0.58 center; " \
-    . "set label 2 reason at graph 0.5, 0.42 center; set format ''; plot [0:1] [0:1] 2; " \
-    . "unset label 1; unset label 2; set format '% h'; set offsets 0, graph 0.08, graph 0.12, 0"
+missing = "set offsets 0, 0, 0, 0; unset tics; unset grid; set label 1 'not measured on this machine:' at graph 0.5, 0.58 center; " \
+    . "set label 2 reason at graph 0.5, 0.42 center; plot [0:1] [0:1] 2; " \
+    . "unset label 1; unset label 2; set tics nomirror out scale 0.6; set grid ytics linestyle 20; set offsets 0, graph 0.08, graph 0.12, 0"
 
 col = 0; row = 0; @panel
 set xlabel 'active parameters (millions)'

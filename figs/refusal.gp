@@ -9,12 +9,13 @@
 # empty: no safety rows
 
 set size square
-set xrange [0:100]
-set yrange [0:100]
+set xrange [-4:100]
+set yrange [-4:100]
 set grid xtics ytics linestyle 20
 set xlabel 'over-refusal: harmless requests refused (%)'
 set ylabel 'refusal: harmful requests refused (%)'
 set label 1 'aim' at graph 0.03, 0.95 left textcolor rgb '#555555'
-plot x with lines linestyle 23 title 'no distinction', \
+# Models that coincide stay visible: the later, the smaller.
+plot [-4:100] x with lines linestyle 23 title 'no distinction', \
      for [i=1:point_n] $point index i-1 using 6:2:7:8:3:4 with xyerrorbars linestyle point_ls[i] dashtype 1 pointtype -1 notitle, \
-     for [i=1:point_n] $point index i-1 using 6:2 with points linestyle point_ls[i] title point_key[i]
+     for [i=1:point_n] $point index i-1 using 6:2 with points linestyle point_ls[i] pointsize 1 + 0.6 * (point_n - i) title point_key[i]

@@ -22,7 +22,7 @@ FIGURES_DONE := $(FIGURES:%=$(PLOT_STAMPS)/%)
 # An input that a study does not have is declared, so that the paper says so; one that is listed must exist.
 plot_input = $(if $(2),$(addprefix --$(1) ,$(2)),--absent $(1))
 
-# Payloads are written only if they changed, so a stamp beside the folder carries the time (provenance.md 5).
+# Payloads are written only if they changed, so a stamp outside the tree carries the time (provenance.md 5).
 $(PLOT_STAMPS)/%: figs/%.gp figs/style.gp $(UNIFIED) $(APE) $(REQUESTS) | $(BIN)/plot
 	$(call say,PLOT,$*)
 	@mkdir -p $(FIGS_DIR) $(@D)

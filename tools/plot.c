@@ -35,18 +35,18 @@ struct plot_args {
 #define PLOT_INPUT(i, name, help) CLI_TEXTS(struct plot_args, file[i], CLI_INPUT, name, 0, "FILE", help)
 #define PLOT_ABSENT                                                                              \
     CLI_TEXTS(struct plot_args, absent, CLI_RECIPE, "absent", 0, "NAME",                        \
-              "an input this machine does not have: what asks for it says so; may be repeated")
+              "an input this machine does not have: what asks for it says so")
 
 static const struct cli_option figure_options[] = {
-    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage; repeat to join files of one schema"),
+    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage"),
     PLOT_INPUT(IN_APE, "ape", "efficiency per active parameter"),
-    PLOT_INPUT(IN_REQUESTS, "requests", "one row a timed request; repeat for several models"),
+    PLOT_INPUT(IN_REQUESTS, "requests", "one row a timed request, of one or several runs"),
     PLOT_ABSENT,
     CLI_TEXT(struct plot_args, style, CLI_INPUT, "style", 0, "FILE", "figs/style.gp", "common look of the figures"),
     CLI_END};
 
 static const struct cli_option numbers_options[] = {
-    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage; repeat to join files of one schema"),
+    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage"),
     PLOT_INPUT(IN_APE, "ape", "efficiency per active parameter"),
     PLOT_INPUT(IN_HEADLINES, "headlines", "published study: headlines beside their corrections"),
     PLOT_INPUT(IN_CORRECTED, "corrected", "published study: figures beside their corrections"),

@@ -92,6 +92,16 @@ static void extreme_and_alternatives(void **state)
     assert_string_equal(d.cells[0], "64");
 }
 
+static void keys_join_and_sort_by_value(void **state)
+{
+    struct query q;
+    struct dataset d;
+    const char *want[] = {"kv 64", "4096", "kv 1024", "4096", "ttft 64", "1", "ttft 1024", "9"};
+    assert_int_equal(run(*state, "x by metric+tok from u where model=a take value", &d, &q, NULL), OK);
+    assert_int_equal(d.n_blocks, 4);
+    expect_cells(&d, 8, want);
+}
+
 static void join_keeps_common_keys(void **state)
 {
     struct query q;
@@ -155,7 +165,8 @@ static void mistakes_are_named(void **state)
                {"x from w take value", "no input is called 'w'"},
                {"x from u where metrik=kv take value", "'u.csv' has no column 'metrik'"},
                {"x from u take valu", "'u.csv' has no column 'valu'"},
-               {"x key modell from u take value", "'u.csv' has no column 'modell'"}};
+               {"x key modell from u take value", "'u.csv' has no column 'modell'"},
+               {"x key model+tik from u take value", "'u.csv' has no column 'tik'"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct query q;
         struct dataset d;
@@ -171,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(blocks_sorted_by_number, setup, teardown),
         cmocka_unit_test_setup_teardown(extreme_and_alternatives, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_join_and_sort_by_value, setup, teardown),
         cmocka_unit_test_setup_teardown(join_keeps_common_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_says_why, setup, teardown),
         cmocka_unit_test_setup_teardown(two_meanings_are_an_error, setup, teardown),

@@ -8,7 +8,7 @@
 /* The rows of one clause that hold something, as indices into its table. */
 struct picked {
     const struct grid *t;
-    const long *key;  /* table column of each key */
+    const char **key; /* (t->n_rows, n_keys) key cells; set for the rows picked */
     const long *take; /* table column of each taken column */
     size_t *row;
     size_t n;
@@ -37,7 +37,33 @@ static bool as_number(const char *s, double *x)
     return num_parse_f64(s, -DBL_MAX, DBL_MAX, "", x, NULL) == OK;
 }
 
-/* Numbers first, by value; then words, by bytes. */
+/* Words by bytes, but runs of digits by their value: "context 256" before "context 1024". */
+static int compare_words(const char *a, const char *b)
+{
+    while (*a && *b) {
+        size_t na = strspn(a, "0123456789"), nb = strspn(b, "0123456789");
+        if (na && nb) {
+            size_t za = strspn(a, "0"), zb = strspn(b, "0");
+            za = za < na ? za : na - 1; // keep the last digit
+            zb = zb < nb ? zb : nb - 1;
+            if (na - za != nb - zb)
+                return na - za < nb - zb ? -1 : 1;
+            int c = strncmp(a + za, b + zb, na - za);
+            if (c)
+                return c;
+            a += na;
+            b += nb;
+        } else if (*a != *b) {
+            break;
+        } else {
+            a++;
+            b++;
+        }
+    }
+    return (unsigned char)*a - (unsigned char)*b;
+}
+
+/* Numbers first, by value; then words; bytes decide between words that count as equal ("1", "01"). */
 static int compare_cells(const char *a, const char *b)
 {
     double x = 0, y = 0;
@@ -46,13 +72,14 @@ static int compare_cells(const char *a, const char *b)
         return (x > y) - (x < y);
     if (nx != ny)
         return nx ? -1 : 1;
-    return strcmp(a, b);
+    int c = compare_words(a, b);
+    return c ? c : strcmp(a, b);
 }
 
 static int compare_rows(const struct order *o, size_t a, size_t b)
 {
     for (size_t k = 0; k < o->n_keys; k++) {
-        int c = compare_cells(cell(o->p->t, a, o->p->key[k]), cell(o->p->t, b, o->p->key[k]));
+        int c = compare_cells(o->p->key[a * o->n_keys + k], o->p->key[b * o->n_keys + k]);
         if (c)
             return c;
     }
@@ -114,6 +141,43 @@ static enum status find_cols(const struct grid *t, const char *const *name, size
     return st;
 }
 
+/* The key cells of the rows picked. A key `A+B` is the cells of both columns with a blank between. */
+static enum status fill_keys(struct picked *p, const struct query *q, const char *where, struct arena *a,
+                             struct err *err)
+{
+    void *mem = NULL;
+    size_t n = 0;
+    if (!size_mul(p->t->n_rows + 1, q->n_keys + 1, &n))
+        return err_set(err, ERR_MEMORY, "'%s' is too large", p->t->path);
+    enum status st = arena_alloc(a, &mem, n, sizeof(char *), err);
+    p->key = mem;
+    for (size_t k = 0; k < q->n_keys && !st; k++) {
+        const char *plus = strchr(q->key[k], '+');
+        char *first = NULL;
+        long col = 0, second = 0;
+        st = arena_strndup(a, &first, q->key[k], plus ? (size_t)(plus - q->key[k]) : strlen(q->key[k]), err);
+        if (!st)
+            st = find_col(p->t, first, where, &col, err);
+        if (!st && plus)
+            st = find_col(p->t, plus + 1, where, &second, err);
+        for (size_t i = 0; i < p->n && !st; i++) {
+            const char **out = &p->key[p->row[i] * q->n_keys + k];
+            struct buf joined = BUF_INIT;
+            char *text = NULL;
+            *out = cell(p->t, p->row[i], col);
+            if (!plus)
+                continue;
+            buf_printf(&joined, "%s %s", *out, cell(p->t, p->row[i], second));
+            st = buf_status(&joined, "key", err);
+            if (!st)
+                st = arena_strndup(a, &text, joined.data, joined.n, err);
+            *out = text;
+            buf_release(&joined);
+        }
+    }
+    return st;
+}
+
 /* Keep of row[0..*n) those whose number in the term's column is the extreme one. */
 static enum status keep_extreme(const struct query_term *term, const struct grid *t, size_t *row,
                                 size_t *n, const char *where, struct err *err)
@@ -163,9 +227,7 @@ static enum status pick(struct picked *p, const struct query *q, const struct qu
     const long *term_col = NULL;
     const char **term_name = NULL;
     void *mem = NULL;
-    st = find_cols(t, q->key, q->n_keys, where, a, &p->key, err);
-    if (!st)
-        st = find_cols(t, c->take, c->n_take, where, a, &p->take, err);
+    st = find_cols(t, c->take, c->n_take, where, a, &p->take, err);
     if (!st)
         st = arena_alloc(a, &mem, c->n_terms + 1, sizeof(char *), err);
     term_name = mem;
@@ -191,7 +253,7 @@ static enum status pick(struct picked *p, const struct query *q, const struct qu
     for (size_t i = 0; !st && i < c->n_terms; i++)
         if (c->term[i].extreme)
             st = keep_extreme(&c->term[i], t, p->row, &p->n, where, err);
-    return st;
+    return st ? st : fill_keys(p, q, where, a, err);
 }
 
 static enum status sort_and_check(struct picked *p, const struct query *q, const char *where,
@@ -220,7 +282,7 @@ static size_t find_row(const struct picked *p, const struct picked *first, size_
     for (size_t i = 0; i < p->n; i++) {
         bool equal = true;
         for (size_t k = 0; equal && k < n_keys; k++)
-            equal = strcmp(cell(p->t, p->row[i], p->key[k]), cell(first->t, r, first->key[k])) == 0;
+            equal = strcmp(p->key[p->row[i] * n_keys + k], first->key[r * n_keys + k]) == 0;
         if (equal)
             return p->row[i];
     }
@@ -252,7 +314,7 @@ static enum status join(struct dataset *d, const struct picked *p, struct arena 
         const char **out = &d->cells[d->n_rows * d->n_cols];
         bool whole = true;
         for (size_t k = 0; k < q->n_keys; k++)
-            *out++ = cell(p[0].t, p[0].row[i], p[0].key[k]);
+            *out++ = p[0].key[p[0].row[i] * q->n_keys + k];
         for (size_t c = 0; c < q->n_clauses; c++) {
             size_t r = c == 0 ? p[0].row[i] : find_row(&p[c], &p[0], p[0].row[i], q->n_keys);
             whole = whole && (r != SIZE_MAX || q->clause[c].optional);

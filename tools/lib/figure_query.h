@@ -13,7 +13,7 @@
  *                             [with FILE where ... take COL...]...
  *
  * by     splits the rows into blocks (one curve each); it is the first key column.
- * key    what makes a row one row; `key *` takes every row as it comes (raw samples).
+ * key    what makes a row one row (A+B: the cells of both columns with a blank between); `key *` takes every row as it comes (raw samples).
  * from   an input by its name; a row is kept only if the first column it takes is not empty.
  * with   more columns for the same keys; a row without them is kept with empty cells.
  * More than one `from` keeps the keys that all of them have.
@@ -22,7 +22,8 @@
  * A word with blanks stands in double quotes.
  *
  * Two rows of one clause with equal keys are an error: a query that means two numbers means none.
- * Blocks and rows are sorted by key, numbers by value, words by bytes. */
+ * Blocks and rows are sorted by key, numbers by value, words by bytes with runs
+ * of digits by value. */
 
 /* A CSV file in memory: every cell a string, "" when empty. Borrowed from its arena. */
 struct grid {
