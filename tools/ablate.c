@@ -337,7 +337,7 @@ static enum status metric_row(struct job *j, struct table *t, const struct varia
 {
     bool is_rate = m == N_METRICS;
     const char *name = is_rate ? "out_tok_s" : metric_name((enum metric)m);
-    bool higher_is_better = is_rate || strcmp(metric_unit((enum metric)m), "tok_s") == 0;
+    bool higher_is_better = is_rate || strcmp(metric_unit((enum metric)m), "tok/s") == 0;
     size_t n_blocks = (size_t)j->args->blocks;
     void *p;
     for (size_t b = 0; b < n_blocks; b++)
@@ -351,7 +351,7 @@ static enum status metric_row(struct job *j, struct table *t, const struct varia
     stats_sort(sorted, n_blocks);
     begin_row(j, t, v);
     table_set_text(t, "metric", name);
-    table_set_text(t, "unit", is_rate ? "tok_s" : metric_unit((enum metric)m));
+    table_set_text(t, "unit", is_rate ? "tok/s" : metric_unit((enum metric)m));
     table_set_text(t, "status", "ok");
     table_set_i64(t, "n_blocks", (int64_t)n_blocks);
     table_set_i64(t, "n_err", (int64_t)v->n_err);

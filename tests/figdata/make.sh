@@ -20,7 +20,7 @@ awk 'BEGIN {
             tpot = 0.8 + 0.5 * m + c * 0.0002 * m
             lat(m, c, 32, "tpot_ms", "ms", "p50", 40, tpot, 0.02)
             lat(m, c, 32, "e2e_ms", "ms", "p50", 40, ttft + 31 * tpot, 0.02)
-            lat(m, c, 32, "decode_tok_s", "tok_s", "p50", 40, 1000 / tpot, 0.02)
+            lat(m, c, 32, "decode_tok_s", "tok/s", "p50", 40, 1000 / tpot, 0.02)
             empty(m, "latency", c, "ttft_ms", "ms", "p99", 40, "ok", "p99 needs 300 samples, found 40")
             kv = (m == 1) ? 4096 * (c + (c < 16 ? c : 16)) : (m == 2 ? 6144 * c : 1344 * c)
             mem(m, c, "weights_dev_mib", 3 + 2 * m)

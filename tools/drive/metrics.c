@@ -28,7 +28,7 @@ const char *metric_name(enum metric m)
 
 const char *metric_unit(enum metric m)
 {
-    return m == METRIC_DECODE_RATE || m == METRIC_PREFILL_RATE ? "tok_s" : "ms";
+    return m == METRIC_DECODE_RATE || m == METRIC_PREFILL_RATE ? "tok/s" : "ms";
 }
 
 static double ms(uint64_t from_ns, uint64_t to_ns)

@@ -12,7 +12,7 @@ enum metric { METRIC_TTFT, METRIC_TPOT, METRIC_E2E, METRIC_NTPOT, METRIC_GAP_MAX
 enum { N_METRICS = METRIC_PREFILL_RATE + 1 };
 
 const char *metric_name(enum metric m); /* "ttft_ms", "decode_tok_s", ... */
-const char *metric_unit(enum metric m); /* "ms", "tok_s" */
+const char *metric_unit(enum metric m); /* "ms", "tok/s" */
 
 /* metric_value - NaN when the definition leaves it empty (no output, one token, failed request).
  *   TTFT t_tok1 - t_start; TPOT (t_tokN - t_tok1) / (n_out - 1); E2E t_tokN - t_start; NTPOT E2E / n_out;

@@ -189,7 +189,7 @@ enum status study_headlines(const struct table *latency, const struct table *mem
         headline(t, text, "mib_tok", (double)NAN, cells[i].kv_live, kv_mib_per_tok(m),
                  "the study's own column of live allocation after generate, which agrees with the formula");
         (void)snprintf(text, sizeof text, "throughput per active billion of %s", m->short_name);
-        headline(t, text, "tok_s", ape_published[i], cells[i].ape_published,
+        headline(t, text, "tok/s", ape_published[i], cells[i].ape_published,
                  1000.0 / cells[i].tpot_ms / ((double)m->active_params * 1e-9),
                  "published: prefill inside, rounded parameters; corrected: 1 / TPOT, parameters counted from the shapes");
     }
