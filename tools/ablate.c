@@ -318,7 +318,8 @@ static enum status run_blocks(struct job *j, struct err *err)
                             block + 1, n_blocks);
         }
     }
-    progress_end(tool_progress(j->tool), NULL);
+    if (!s)
+        progress_end(tool_progress(j->tool), NULL);
     return s;
 }
 

@@ -426,8 +426,6 @@ static enum status open_meter(struct job *j, struct err *err)
     enum status s = meter_open(&j->meter, &spec, err);
     if (s == OK && strncmp(a->meter, "trace:", 6) == 0)
         s = prov_input_file(tool_prov(j->tool), a->meter + 6, err);
-    if (s == OK && !has_meter(j))
-        tool_warn(j->tool, "not measured: %s", meter_reason(j->meter));
     return s;
 }
 
@@ -458,6 +456,8 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
         (!j.args->trace_out || (s = put_trace(&j, err)) == OK) &&
         (!j.args->windows_out || (s = put_windows(&j, err)) == OK))
         s = put_rows(&j, err);
+    if (s == OK && !has_meter(&j))
+        tool_warn(tool, "not measured: %s", meter_reason(j.meter));
     meter_close(j.meter);
     model_free(j.model);
     for (size_t c = 0; c < j.n_cells; c++) {

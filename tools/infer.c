@@ -295,7 +295,7 @@ static enum status check_args(struct tool *t, const struct args *a, struct err *
         return err_set(err, ERR_USAGE, "expected one of --prompt, --tokens, --requests, --tokenize, found %s",
                        sources ? "several" : "none");
     if (!a->model && !(a->tokenize && a->tokenizer))
-        return err_set(err, ERR_USAGE, "expected --model SOURCE, found none");
+        return err_set(err, ERR_USAGE, "expected --model SOURCE%s, found none", a->tokenize ? " or --tokenizer FILE" : "");
     if (a->tokenizer && !a->tokenize)
         return err_set(err, ERR_USAGE, "--tokenizer: expected --tokenize beside it, found none");
     if (a->requests && (a->logits_out || a->chat || strcmp(a->format, "json") == 0))

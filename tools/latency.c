@@ -23,7 +23,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXTS(struct args, models, CLI_INPUT, "model", 'm', "SOURCE", "model directory; may be repeated: models share every block"),
+    CLI_TEXTS(struct args, models, CLI_INPUT, "model", 'm', "SOURCE", "model directory; several share every block"),
     CLI_INTS(struct args, in_tok, CLI_RECIPE, "in-tok", 0, "N,...", "128", 1, 1 << 20, "prompt lengths (tokens)"),
     CLI_INTS(struct args, out_tok, CLI_RECIPE, "out-tok", 0, "N,...", "64", 2, 1 << 20, "generated lengths (tokens)"),
     CLI_INTS(struct args, concurrency, CLI_RECIPE, "concurrency", 'c', "N,...", "1", 1, 4096, "requests in flight"),
@@ -166,7 +166,8 @@ static enum status run_blocks(struct bench *b, struct err *err)
                             block + 1, n_blocks(b));
         }
     }
-    progress_end(pr, NULL);
+    if (!s)
+        progress_end(pr, NULL);
     mem_free(order);
     return s;
 }

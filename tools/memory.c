@@ -205,9 +205,9 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
         s = measure(&j, &j.points[i], err);
         progress_step(tool_progress(tool), i + 1, NULL);
     }
-    progress_end(tool_progress(tool), NULL);
     if (!s) {
         struct stats_line line;
+        progress_end(tool_progress(tool), NULL);
         bool fitted = kv_slope(&j, &line);
         for (size_t i = 0; i < j.n_points; i++)
             point_row(&j, &j.points[i], t, fitted ? &line : NULL);

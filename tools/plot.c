@@ -35,21 +35,21 @@ struct plot_args {
 #define PLOT_INPUT(i, name, help) CLI_TEXTS(struct plot_args, file[i], CLI_INPUT, name, 0, "FILE", help)
 #define PLOT_ABSENT                                                                              \
     CLI_TEXTS(struct plot_args, absent, CLI_RECIPE, "absent", 0, "NAME",                        \
-              "an input this machine does not have: what asks for it says so")
+              "an input this machine does not have; what asks for it says so")
 
 static const struct cli_option figure_options[] = {
-    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage"),
-    PLOT_INPUT(IN_APE, "ape", "efficiency per active parameter"),
-    PLOT_INPUT(IN_REQUESTS, "requests", "one row a timed request, of one or several runs"),
+    PLOT_INPUT(IN_UNIFIED, "unified", "unified.csv: every metric of every stage"),
+    PLOT_INPUT(IN_APE, "ape", "ape.csv: efficiency per active parameter"),
+    PLOT_INPUT(IN_REQUESTS, "requests", "requests.csv of latency: one row a timed request"),
     PLOT_ABSENT,
     CLI_TEXT(struct plot_args, style, CLI_INPUT, "style", 0, "FILE", "figs/style.gp", "common look of the figures"),
     CLI_END};
 
 static const struct cli_option numbers_options[] = {
-    PLOT_INPUT(IN_UNIFIED, "unified", "every metric of every stage"),
-    PLOT_INPUT(IN_APE, "ape", "efficiency per active parameter"),
-    PLOT_INPUT(IN_HEADLINES, "headlines", "published study: headlines beside their corrections"),
-    PLOT_INPUT(IN_CORRECTED, "corrected", "published study: figures beside their corrections"),
+    PLOT_INPUT(IN_UNIFIED, "unified", "unified.csv: every metric of every stage"),
+    PLOT_INPUT(IN_APE, "ape", "ape.csv: efficiency per active parameter"),
+    PLOT_INPUT(IN_HEADLINES, "headlines", "study_headlines.csv: the published study's headlines beside their corrections"),
+    PLOT_INPUT(IN_CORRECTED, "corrected", "study_corrected.csv: the published study's figures beside their corrections"),
     PLOT_ABSENT,
     CLI_TEXT(struct plot_args, manifest, CLI_INPUT, "manifest", 0, "FILE", CLI_REQUIRED, "SHA256SUMS of the result set"),
     CLI_TEXT(struct plot_args, values, CLI_INPUT, "values", 0, "FILE", "paper/values.def", "which numbers and tables"),

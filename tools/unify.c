@@ -15,7 +15,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXTS(struct args, latency, CLI_INPUT, "latency", 0, "FILE", "latency.csv; may be repeated, as all inputs"),
+    CLI_TEXTS(struct args, latency, CLI_INPUT, "latency", 0, "FILE", "latency.csv"),
     CLI_TEXTS(struct args, throughput, CLI_INPUT, "throughput", 0, "FILE", "throughput.csv"),
     CLI_TEXTS(struct args, memory, CLI_INPUT, "memory", 0, "FILE", "memory.csv"),
     CLI_TEXTS(struct args, energy, CLI_INPUT, "energy", 0, "FILE", "energy.csv"),

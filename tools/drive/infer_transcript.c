@@ -285,7 +285,8 @@ static enum status run_batch(struct batch *b, struct model *m, const struct infe
         progress_step(tool_progress(b->t), b->n_done, NULL);
         b->from_ns = clock_ns();
         s = infer_run(m, b->l, skip, opt, &hooks, err);
-        progress_end(tool_progress(b->t), NULL);
+        if (!s)
+            progress_end(tool_progress(b->t), NULL);
     }
     if (!s)
         s = write_files(b, f, err);

@@ -199,7 +199,7 @@ void cli_free(struct cli *c)
     mem_free(c);
 }
 
-/* Edit distance with a bound: enough to name the option someone meant. */
+/* Edit distance (Levenshtein). */
 static size_t distance(const char *a, size_t na, const char *b)
 {
     size_t nb = strlen(b);
@@ -224,16 +224,22 @@ static size_t distance(const char *a, size_t na, const char *b)
     return row[nb];
 }
 
+size_t cli_distance(const char *word, size_t n, const char *name)
+{
+    if (n >= 3 && strncmp(name, word, n) == 0)
+        return 1; // a prefix is as good as one wrong letter
+    size_t d = distance(word, n, name);
+    return d < n / 3 + 2 ? d : SIZE_MAX;
+}
+
 static enum status unknown(const struct cli *c, const char *word, struct err *err)
 {
     size_t n = strcspn(word, "=");
     const char *best = NULL;
-    size_t best_d = n / 3 + 2;
+    size_t best_d = SIZE_MAX;
     for (size_t i = 0; i < c->n_options; i++) {
         const char *name = cli_at(c, i, NULL)->name;
-        size_t d = distance(word, n, name);
-        if (n >= 3 && strncmp(name, word, n) == 0)
-            d = 1; // a prefix is as good as one wrong letter
+        size_t d = cli_distance(word, n, name);
         if (d < best_d) {
             best_d = d;
             best = name;

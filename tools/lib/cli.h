@@ -134,6 +134,10 @@ const struct cli_option *cli_at(const struct cli *c, size_t i, size_t *section);
  * The caller owns it. NULL only when memory is out. */
 cJSON *cli_value(const struct cli *c, const struct cli_option *o);
 
+/* cli_distance - how many letters word (n bytes) is away from a name that was meant; SIZE_MAX when it
+ * is too far to be a slip. */
+size_t cli_distance(const char *word, size_t n, const char *name);
+
 /* cli_help, cli_man - the text of --help, and the OPTIONS section of the man page (man(7) macros). */
 void cli_help(const struct cli_spec *spec, struct buf *out);
 void cli_man(const struct cli_spec *spec, struct buf *out);

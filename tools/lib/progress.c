@@ -37,9 +37,7 @@ enum status progress_new(struct progress **out, const char *program, bool quiet,
 
 void progress_free(struct progress *p)
 {
-    if (!p)
-        return;
-    progress_end(p, NULL);
+    progress_break(p);
     mem_free(p);
 }
 

@@ -11,11 +11,12 @@
 struct progress;
 
 enum status progress_new(struct progress **out, const char *program, bool quiet, struct err *err);
-void progress_free(struct progress *p); /* ends an open stage; NULL is fine */
+void progress_free(struct progress *p); /* an open stage ends without a line; NULL is fine */
 
 /* progress_stage - begin a stage of `total` steps (0 = unknown), ending the one before.
  * progress_step - `done` steps are done; at most ten redraws a second. detail may be NULL ("p50 12 ms").
- * progress_end - print the stage's last line, with its wall time. All take NULL for p. */
+ * progress_end - print the stage's last line, with its wall time. A stage that fails is left open: the
+ * error is the one line then. All take NULL for p. */
 void progress_stage(struct progress *p, const char *name, size_t total);
 void progress_step(struct progress *p, size_t done, const char *detail);
 void progress_end(struct progress *p, const char *detail);

@@ -178,6 +178,8 @@ static enum status run(struct tool *t, int argc, char **argv, struct err *err)
         s = progress_new(&t->progress, t->program, t->common.quiet, err);
     if (!s)
         s = t->def->run(t, t->args, err);
+    if (!s)
+        progress_end(t->progress, NULL);
     if (!s && (fflush(stdout) != 0 || ferror(stdout)))
         s = err_set_errno(err, ERR_IO, errno, "cannot write standard output");
     return s;
@@ -218,6 +220,25 @@ static int run_def(const struct tool_def *def, const char *program, int argc, ch
     return code ? code : t.answer_no;
 }
 
+static int unknown_command(const struct tool_def *def, const char *word)
+{
+    const char *best = NULL;
+    size_t best_d = SIZE_MAX;
+    for (const struct tool_def *const *c = def->commands; *c; c++) {
+        size_t d = cli_distance(word, strlen(word), (*c)->name);
+        if (d < best_d) {
+            best_d = d;
+            best = (*c)->name;
+        }
+    }
+    if (best)
+        (void)fprintf(stderr, "%s: unknown command '%.64s'; the nearest is '%s'\n", def->name, word, best);
+    else
+        (void)fprintf(stderr, "%s: expected a command, found %s%.64s%s; --help lists them\n", def->name, *word ? "'" : "",
+                      *word ? word : "none", *word ? "'" : "");
+    return 2;
+}
+
 int tool_main(const struct tool_def *def, int argc, char **argv)
 {
     interrupt_install();
@@ -230,7 +251,7 @@ int tool_main(const struct tool_def *def, int argc, char **argv)
             (void)snprintf(program, sizeof program, "%s %s", def->name, word);
             return run_def(*c, program, argc - 1, argv + 1);
         }
-    if (def->run)
+    if (def->run && (*word == '-' || *word == '\0' || def->max_operands))
         return run_def(def, def->name, argc, argv);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return exit_code(print_commands(def, NULL));
@@ -244,11 +265,7 @@ int tool_main(const struct tool_def *def, int argc, char **argv)
         buf_release(&b);
         return exit_code(s);
     }
-    if (*word)
-        (void)fprintf(stderr, "%s: unknown command '%.64s'; --help lists them\n", def->name, word);
-    else
-        (void)fprintf(stderr, "%s: expected a command, found none; --help lists them\n", def->name);
-    return 2;
+    return unknown_command(def, word);
 }
 
 const char *tool_out(const struct tool *t)
