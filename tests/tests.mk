@@ -35,7 +35,7 @@ analyze: ## gcc -fanalyzer over engine and tools
 test: deps ## the whole test suite (installs what is missing)
 	$(Q)$(MAKE) --no-print-directory test-run
 
-test-run: all unit-bin check-headers models
+test-run: all man unit-bin check-headers models
 	$(Q)$(MAKE) --no-print-directory CONFIG=asan unit-bin
 	$(Q)$(MAKE) --no-print-directory CONFIG=fault all unit-bin
 	$(Q)$(MAKE) --no-print-directory CONFIG=wrongseg all

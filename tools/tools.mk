@@ -39,7 +39,7 @@ $(BIN)/%: $(B)/tools/%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
 
 # Manual pages: prose from tools/man, options from the tools, columns from the schemas.
 MAN_DIR := $(B)/man/man1
-MAN_PAGES := $(patsubst tools/man/%,$(MAN_DIR)/%,$(sort $(wildcard tools/man/*.1)))
+MAN_PAGES := $(TOOLS_SRC:tools/%.c=$(MAN_DIR)/%.1)
 $(B)/tools/man/columns.o: CPPFLAGS += -Itools
 $(B)/man/columns: $(B)/tools/man/columns.o $(LIBTOOLS) $(LIBENGINE)
 	$(call say,LD,$@)
