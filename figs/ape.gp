@@ -24,14 +24,14 @@
 # empty: no ape rows
 
 set multiplot
-if (format eq 'svg') set label 99 'What a model gives for what it costs' at screen 0.5, 0.98 center
+if (format eq 'svg') set label 99 'What a model gives for what it costs' at screen 0.5, 0.982 center
 unset title
 unset key
 set yrange [0:*]
 set xrange [0:*]
 set offsets 0, graph 0.08, graph 0.12, 0
 panel = "set lmargin at screen 0.075 + 0.5 * col; set rmargin at screen 0.49 + 0.5 * col; " \
-    . "set tmargin at screen 0.925 - 0.46 * row; set bmargin at screen 0.575 - 0.46 * row"
+    . "set tmargin at screen 0.915 - 0.46 * row; set bmargin at screen 0.575 - 0.46 * row"
 missing = "set offsets 0, 0, 0, 0; unset tics; unset grid; set label 1 'not measured on this machine:' at graph 0.5, 0.58 center; " \
     . "set label 2 reason at graph 0.5, 0.42 center; plot [0:1] [0:1] 2; " \
     . "unset label 1; unset label 2; set tics nomirror out scale 0.6; set grid ytics linestyle 20; set offsets 0, graph 0.08, graph 0.12, 0"
@@ -84,7 +84,7 @@ set lmargin at screen 0.02
 set rmargin at screen 0.98
 set xrange [0:1]
 set yrange [0:1]
-set key at screen 0.5, 0.96 center center horizontal Left reverse samplen 3 width 2
+set key at screen 0.5, format eq 'svg' ? 0.948 : 0.96 center center horizontal Left reverse samplen 3 width 2
 plot 2 notitle, for [i=1:a_n] keyentry with points linestyle a_ls[i] title a_key[i], \
      keyentry with lines linestyle 23 dashtype 1 title 'Pareto front'
 unset multiplot

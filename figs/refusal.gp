@@ -9,6 +9,7 @@
 # empty: no safety rows
 
 set size square
+set key outside right center vertical
 set xrange [-4:100]
 set yrange [-4:100]
 set grid xtics ytics linestyle 20

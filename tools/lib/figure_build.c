@@ -356,9 +356,10 @@ enum status figure_build(struct figure *f, const struct desc *d, const struct gr
     } else {
         for (size_t i = 0; i < b.n_data; i++)
             add_data(&b, &b.data[i]);
-        buf_printf(&b.out, "if (format eq 'svg') set title ");
+        // A picture that stands alone has its title on top and the legend below; in the paper the caption says it.
+        buf_str(&b.out, "if (format eq 'svg') set key bottom; set title ");
         gnuplot_quote(&b.out, f->title);
-        buf_char(&b.out, '\n');
+        buf_str(&b.out, "\nif (format eq 'pdf') unset title\n");
         buf_str(&b.out, d->body);
     }
     buf_str(&b.out, "set output\n");
