@@ -120,7 +120,8 @@ struct event {
 struct session_options {
     size_t n_parallel;    /* sequences in a step, >= 1 */
     size_t context_tok;   /* longest prompt + generated; 0 = the model's own */
-    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = as many as a step takes (2048) */
+    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = as many as a step takes (2048).
+                             A window layer's ring has room for window + chunk positions: a small chunk keeps it small. */
 };
 
 /* session_new - ERR_CONTEXT if context_tok exceeds the model's length, ERR_MEMORY. */

@@ -31,7 +31,8 @@ struct forward {
     uint16_t *host_ids;   // (n, k)
     struct rows_buffers r;
     size_t cap_rows;
-    uint64_t fixed_b, rows_b; // bytes of the buffers above
+    uint64_t fixed_b, rows_b; // bytes of the buffers above, those of the backend
+    uint64_t host_b;          // and of host_logits and host_ids
     uint64_t *hits;       // (n_layers, E)
     uint64_t expert_rows;
     // the step at hand
@@ -97,7 +98,7 @@ static enum status new_logits(struct forward *f, struct err *err)
         (s = mem_alloc(&p, n, sizeof(float), "logits", err)))
         return s;
     f->host_logits = p;
-    f->fixed_b += n * sizeof(float);
+    f->host_b += n * sizeof(float);
     return OK;
 }
 
@@ -139,6 +140,8 @@ static void release_rows(struct forward *f)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             f->b->ops->release(f->b, all[i]);
+    if (f->host_ids)
+        f->host_b -= f->cap_rows * f->m->config.n_experts_used * sizeof *f->host_ids;
     mem_free(f->host_ids);
     f->host_ids = NULL;
     f->r = (struct rows_buffers){.x = NULL};
@@ -195,7 +198,7 @@ enum status forward_reserve(struct forward *f, size_t n, struct err *err)
             (s = mem_alloc(&p, n * k, sizeof *f->host_ids, "expert ids", err)))
             goto fail;
         f->host_ids = p;
-        f->rows_b += n * k * sizeof *f->host_ids;
+        f->host_b += n * k * sizeof *f->host_ids;
     }
     f->cap_rows = n;
     return OK;
@@ -331,7 +334,12 @@ struct kv *forward_kv(struct forward *f)
 
 uint64_t forward_bytes(const struct forward *f)
 {
-    return f->fixed_b + f->rows_b;
+    return f->fixed_b + f->rows_b + f->host_b;
+}
+
+uint64_t forward_host_bytes(const struct forward *f)
+{
+    return f->host_b;
 }
 
 const uint64_t *forward_expert_hits(const struct forward *f)

@@ -41,7 +41,8 @@ enum status forward_run(struct forward *f, const struct step *step, struct err *
 
 const float *forward_logits(const struct forward *f); // (n_pick, V) host, until the next run
 struct kv *forward_kv(struct forward *f);
-uint64_t forward_bytes(const struct forward *f);             // activations and logits held
+uint64_t forward_bytes(const struct forward *f);             // activations, tables and logits held
+uint64_t forward_host_bytes(const struct forward *f);        // the part of them the backend does not count
 const uint64_t *forward_expert_hits(const struct forward *f); // (n_layers, E), NULL if dense
 uint64_t forward_expert_rows(const struct forward *f);
 

@@ -247,12 +247,13 @@ void session_memory(const struct session *s, struct memory_bytes *out)
     struct kv_bytes kv;
     ops->counters(s->m->backend, &c);
     ops->kv_count(forward_kv(s->f), &kv);
-    uint64_t host = sampler_bytes(s->sampler) + s->cap_rows * (3 * sizeof(uint32_t) + sizeof(int32_t));
+    uint64_t own = sampler_bytes(s->sampler) + s->cap_rows * (3 * sizeof(uint32_t) + sizeof(int32_t));
+    uint64_t host = own + forward_host_bytes(s->f); // what the backend's allocator does not see
     *out = (struct memory_bytes){.weights = s->m->info.weights_b,
                                  .kv_reserved = kv.reserved,
                                  .kv_live = kv.live,
                                  .kv_used = kv.used,
-                                 .act_peak = forward_bytes(s->f) + host + c.scratch_peak_bytes,
+                                 .act_peak = forward_bytes(s->f) + own + c.scratch_peak_bytes,
                                  .total = c.alloc_bytes + host + c.scratch_peak_bytes,
                                  .peak = c.alloc_peak_bytes + host + c.scratch_peak_bytes};
 }

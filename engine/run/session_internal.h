@@ -54,7 +54,6 @@ struct session {
     size_t n_events, cap_events;
     struct session_counters counters;
     uint64_t weight_bytes_before; // the backend's count when the session began
-    uint64_t act_peak_b;
 };
 
 /* schedule_reserve - rows for what this request may add to a step. */
