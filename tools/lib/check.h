@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "lib/schema.h"
+#include "lib/table.h"
 
 /* Checks of a results tree (provenance.md 5, 8, 9). One function per check, each with a name in the
  * output; one verdict type; nothing that was not run counts as passed. The functions return a status
@@ -92,13 +93,18 @@ struct check_context {
     const char *bin;      /* folder of the sibling tools, for check_rerun */
     const char *models;   /* pipelines/models.lock */
     const char *expected; /* results/expected/<profile>.sha256 */
+    const struct table *external; /* pipelines/external.csv: files of other people, by name and digest */
+    bool external_here;           /* $ASSAY_EXTERNAL names a folder that has them (path_resolve) */
 };
+
+/* external_file - is this input one of pipelines/external.csv, digest and all? */
+bool external_file(const struct check_context *c, const cJSON *input);
 
 enum status check_files(const struct check_context *c, struct err *err);      /* special, pair */
 enum status check_manifest(const struct check_context *c, struct err *err);   /* manifest */
 enum status check_statements(const struct check_context *c, struct err *err); /* statement, digest, recipe, old, privacy */
 enum status check_payloads(const struct check_context *c, struct err *err);   /* schema */
-enum status check_chain(const struct check_context *c, struct err *err);      /* inputs, class, model */
+enum status check_chain(const struct check_context *c, struct err *err);      /* inputs, class */
 enum status check_expected_digests(const struct check_context *c, struct err *err);   /* expected */
 enum status check_rerun(const struct check_context *c, struct err *err);      /* rerun */
 enum status check_all(const struct check_context *c, struct err *err);

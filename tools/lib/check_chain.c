@@ -121,6 +121,10 @@ static enum status check_input(const struct check_context *c, const char *file, 
                    found ? "standard input" : "standard input came from no file of this tree");
         return OK;
     }
+    if (external_file(c, input)) {
+        report_add(c->report, VERDICT_PASS, "inputs", file, "%s (external)", name);
+        return OK;
+    }
     if (name[0] == '/' || strstr(name, "..")) {
         report_add(c->report, VERDICT_FAIL, "inputs", file, "'%.200s' leaves the tree", name);
         return OK;
@@ -128,9 +132,20 @@ static enum status check_input(const struct check_context *c, const char *file, 
     return check_named(c, file, name, hex, err);
 }
 
-/* Class that the rule gives: schema, numerics, and every input. */
-static bool ruled_class(const struct tree *t, const struct statement *st, enum result_class *out)
+bool external_file(const struct check_context *c, const cJSON *input)
 {
+    const char *name = cJSON_GetStringValue(json_get(input, "name"));
+    const char *hex = input_digest(input);
+    for (size_t i = 0; name && hex && c->external && i < table_n_rows(c->external); i++)
+        if (strcmp(table_text(c->external, i, "name"), name) == 0 && strcmp(table_text(c->external, i, "sha256"), hex) == 0)
+            return true;
+    return false;
+}
+
+/* Class that the rule gives: schema, numerics, and every input. */
+static bool ruled_class(const struct check_context *ctx, const struct statement *st, enum result_class *out)
+{
+    const struct tree *t = ctx->tree;
     const struct schema *sc;
     const cJSON *in;
     if (schema_find(t->schemas, st->schema, &sc, NULL))
@@ -145,6 +160,8 @@ static bool ruled_class(const struct tree *t, const struct statement *st, enum r
         const struct tree_file *f = name ? tree_find(t, name) : NULL;
         if (f && f->statement && f->statement->class)
             (void)result_class_parse(f->statement->class, &k); // an unknown word is the statement check's finding
+        else if (external_file(ctx, in))
+            k = CLASS_EXTERNAL;
         if (k > c)
             c = k;
     }
@@ -155,31 +172,13 @@ static bool ruled_class(const struct tree *t, const struct statement *st, enum r
 static void check_class(const struct check_context *c, const struct tree_file *f)
 {
     enum result_class want;
-    if (!ruled_class(c->tree, f->statement, &want))
+    if (!ruled_class(c, f->statement, &want))
         return; // an unknown schema: check_payloads says so
     if (strcmp(f->statement->class, result_class_name(want)) != 0)
         report_add(c->report, VERDICT_FAIL, "class", f->name, "expected '%s', the weakest of its own and its inputs', found '%.40s'",
                    result_class_name(want), f->statement->class);
     else
         report_add(c->report, VERDICT_PASS, "class", f->name, "%s", result_class_name(want));
-}
-
-/* An imported file says from where, at which commit, as which blob, under which licence. */
-static void check_external(const struct check_context *c, const struct tree_file *f)
-{
-    static const char *const wanted[] = {"repository", "commit", "blob", "licence"};
-    const struct schema *sc;
-    if (schema_find(c->tree->schemas, f->statement->schema, &sc, NULL) || sc->class != CLASS_EXTERNAL)
-        return;
-    const cJSON *params = json_get(f->statement->recipe, "parameters");
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        const char *text = cJSON_GetStringValue(json_get(params, wanted[i]));
-        if (!text || !*text) {
-            report_add(c->report, VERDICT_FAIL, "external", f->name, "its %s is not recorded", wanted[i]);
-            return;
-        }
-    }
-    report_add(c->report, VERDICT_PASS, "external", f->name, "%s", "");
 }
 
 enum status check_chain(const struct check_context *c, struct err *err)
@@ -197,7 +196,6 @@ enum status check_chain(const struct check_context *c, struct err *err)
             s = check_input(c, f->name, in, err);
         }
         check_class(c, f);
-        check_external(c, f);
     }
     return s;
 }

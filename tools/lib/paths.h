@@ -13,8 +13,9 @@
  * upwards with SHA256SUMS, else below the source root, else its base name. root may be NULL. */
 enum status path_name(const char *path, const char *root, struct buf *out, struct err *err);
 
-/* path_resolve - the file a recorded name stands for: root/name, else source root/name. The source root
- * is searched upwards from the root and from the working directory. ERR_MISSING when neither exists. */
+/* path_resolve - the file a recorded name stands for: root/name, else source root/name, else
+ * $ASSAY_EXTERNAL/name (files of other people, which are in no tree). The source root is searched upwards
+ * from the root and from the working directory. ERR_MISSING when none exists. */
 enum status path_resolve(const char *name, const char *root, struct buf *out, struct err *err);
 
 /* path_source_root - nearest directory upwards of `from` (a directory) that holds engine/engine.h. */
