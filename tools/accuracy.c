@@ -2,6 +2,7 @@
  * `infer` stands between its two commands. */
 #include <string.h>
 
+#include "lib/paths.h"
 #include "lib/stats.h"
 #include "lib/task_files.h"
 #include "lib/task_grade.h"
@@ -58,7 +59,7 @@ struct cost_args {
                  "of generation; 1 = off"),                                                                          \
         CLI_INT(struct accuracy_args, ask.top_k, CLI_RECIPE, "top-k", 0, "N", "0", 0, 1000000,                       \
                 "of generation; 0 = off"),                                                                           \
-        CLI_TEXT(struct accuracy_args, ask.model_config, CLI_INPUT, "model-config", 0, "FILE", NULL,                 \
+        CLI_TEXT(struct accuracy_args, ask.model_config, CLI_RUN, "model-config", 0, "FILE", NULL,                 \
                  "config.json of the model: a gpt-oss model is not scored on raw text"),                             \
         CLI_FLAG(struct accuracy_args, ask.force_raw, CLI_RECIPE, "force-raw", 0,                                    \
                  "score raw text of a gpt-oss model all the same")
@@ -91,15 +92,16 @@ static const char *mode_name(const struct ask_args *a)
 }
 
 /* A gpt-oss model answers in channels: its raw text is no answer, and the likelihood of a bare choice
- * where it would open a channel means nothing. */
-static enum status check_harmony(struct tool *t, const struct ask_args *a, const struct task *task, struct err *err)
+ * where it would open a channel means nothing. The config can stop the run but never change what it writes, so it is no input
+ * of the statement: requests and scores are checked again where no model lies. */
+static enum status check_harmony(const struct ask_args *a, const struct task *task, struct err *err)
 {
     struct buf b = BUF_INIT;
     cJSON *config = NULL;
     const char *type = "";
     if (!a->model_config)
         return OK;
-    enum status s = tool_read(t, a->model_config, &b, err);
+    enum status s = path_read(a->model_config, &b, err);
     if (!s)
         s = json_parse(&config, b.data ? b.data : "", b.n, a->model_config, err);
     if (!s)
@@ -132,7 +134,7 @@ static enum status open_task(struct tool *t, const struct ask_args *a, struct ta
         return s;
     if (a->single_turn && !a->chat)
         return err_set(err, ERR_USAGE, "--single-turn needs --chat");
-    return check_harmony(t, a, *task, err);
+    return check_harmony(a, *task, err);
 }
 
 static enum status run_make_requests(struct tool *t, const void *args, struct err *err)

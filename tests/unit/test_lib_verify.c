@@ -661,6 +661,23 @@ static void old_sources(void **state)
     assert_int_equal(report_total(r, VERDICT_OLD), 1);
     assert_true(report_good(r));
     report_free(r);
+    // A derived file of older sources: what it records must still be run, ...
+    w = fresh(state);
+    edit(w, MIX ".prov.json", was, "\"engine\":\"0123456789012345678901234567890123456789\"");
+    edit(w, MIX ".prov.json", "\"parameters\":{", "\"parameters\":{\"chat\":null,");
+    resign(w, MIX);
+    expect(w, VERDICT_FAIL, "rerun", MIX); // (one that the tool does not have any more is)
+    // ... but an input that was dropped is found at any age.
+    w = fresh(state);
+    char input[300];
+    char hex[65];
+    load(w, TRACE, &b);
+    hex_of(b.data, b.n, hex);
+    (void)snprintf(input, sizeof input, ",{\"digest\":{\"sha256\":\"%s\"},\"name\":\"" TRACE "\"}", hex);
+    edit(w, MIX ".prov.json", input, "");
+    edit(w, MIX ".prov.json", was, "\"engine\":\"0123456789012345678901234567890123456789\"");
+    resign(w, MIX);
+    expect(w, VERDICT_FAIL, "rerun", MIX);
     buf_release(&b);
 }
 

@@ -150,14 +150,40 @@ static void first_line(const struct rerun *r, size_t index, char *out, size_t n)
     buf_release(&b);
 }
 
-/* Recipes without their sources: an older tree's recipe still has to come out the same. */
-static bool same_recipe(const cJSON *a, const cJSON *b)
+static bool has_input(const cJSON *inputs, const cJSON *wanted)
+{
+    const cJSON *in;
+    cJSON_ArrayForEach(in, inputs)
+    {
+        if (cJSON_Compare(in, wanted, 1))
+            return true;
+    }
+    return false;
+}
+
+/* Is what ran now the recipe that was recorded? Everything but the sources must be equal. Where the
+ * sources are other ones, the tool may have gained options since, or read less: what both name must be
+ * equal, and every input of now must have been recorded, so that none can be dropped by claiming age. */
+static bool same_recipe(const cJSON *was, const cJSON *is)
 {
     static const char *const members[] = {"tool", "seed", "parameters", "inputs"};
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        const cJSON *x = json_get(a, members[i]);
-        const cJSON *y = json_get(b, members[i]);
+    bool old = !cJSON_Compare(json_get(was, "sources"), json_get(is, "sources"), 1);
+    const cJSON *c;
+    for (size_t i = 0; i < (old ? 2 : 4); i++) {
+        const cJSON *x = json_get(was, members[i]);
+        const cJSON *y = json_get(is, members[i]);
         if ((x == NULL) != (y == NULL) || (x && !cJSON_Compare(x, y, 1)))
+            return false;
+    }
+    cJSON_ArrayForEach(c, json_get(is, "parameters"))
+    {
+        const cJSON *before = json_get(json_get(was, "parameters"), c->string);
+        if (before && !cJSON_Compare(before, c, 1))
+            return false;
+    }
+    cJSON_ArrayForEach(c, json_get(is, "inputs"))
+    {
+        if (!has_input(json_get(was, "inputs"), c))
             return false;
     }
     return true;
