@@ -24,7 +24,7 @@ static const struct cli_option options[] = {
     CLI_TEXTS(struct args, safety, CLI_INPUT, "safety", 0, "FILE", "safety.csv"),
     CLI_TEXTS(struct args, ablation, CLI_INPUT, "ablation", 0, "FILE", "ablation.csv"),
     CLI_FLAG(struct args, compat, CLI_RECIPE, "compat", 0, "read the published study's raw files (--latency, --memory, --energy) and write its own formats"),
-    CLI_TEXT(struct args, study, CLI_RUN, "study", 0, "DIR", NULL, "with --compat: results folder of the study, in place of naming its files"),
+    CLI_TEXT(struct args, study, CLI_INPUT, "study", 0, "DIR", NULL, "with --compat: results folder of the study, in place of naming its files"),
     CLI_TEXT(struct args, latency_out, CLI_OUTPUT, "latency-out", 0, "FILE", NULL, "with --compat: the study's unified latency file"),
     CLI_TEXT(struct args, memory_out, CLI_OUTPUT, "memory-out", 0, "FILE", NULL, "with --compat: its unified memory file"),
     CLI_TEXT(struct args, energy_out, CLI_OUTPUT, "energy-out", 0, "FILE", NULL, "with --compat: its unified energy file"),
