@@ -48,6 +48,11 @@ no_leftovers() {
     [ -z "$found" ] || { echo "left behind: $found"; return 1; }
 }
 
+verified() {
+    "$F/verify" manifest -q "$tree" >"$tmp/sums" && cp "$tmp/sums" "$tree/SHA256SUMS" &&
+        "$F/verify" -q --tree "$tree" --models "$tmp/models.lock" && rm "$tree/SHA256SUMS"
+}
+
 # ---- infer: a journal, two outputs, each with its statement ----
 model=$tmp/gptoss-tiny tree=$tmp/tree
 "$F/synth" --quiet --family gptoss-tiny --out "$model" || exit 2
@@ -66,7 +71,7 @@ whole() { # the outputs are those of an uninterrupted run, and the tree verifies
     [ "$rows" -eq 12 ] && [ "$ids" -eq 12 ] || { echo "expected 12 rows with 12 ids, found $rows with $ids"; return 1; }
     [ "$(sha "$tree/transcripts.jsonl")" = "$want" ] || { echo "expected transcripts $want, found others"; return 1; }
     [ "$(wc -l <"$tree/transcripts.timing.csv")" -eq 13 ] || { echo "expected 12 timing rows"; return 1; }
-    no_leftovers && "$F/verify" -q --tree "$tree" --models "$tmp/models.lock" --manifest write && rm "$tree/SHA256SUMS"
+    no_leftovers && verified
 }
 resume() { infer "$@" && whole; }
 ok "uninterrupted: the tree verifies" whole
@@ -141,8 +146,7 @@ for at in $at rename:1 renamed:1 rename:2 renamed:2; do
     renamed:* | rename:2) ok "... the payload is the new one, whole" [ "$(wc -l <"$tree/memory.csv")" -eq 3 ] && [ "$drafts" -gt 0 ] ;;
     *) ok "... the payload is the old one" [ "$(sha "$tree/memory.csv")" = "$old" ] ;;
     esac
-    mended() { memory --draft && matches "$tree/memory.csv" && no_leftovers &&
-        "$F/verify" -q --tree "$tree" --models "$tmp/models.lock" --manifest write && rm "$tree/SHA256SUMS"; }
+    mended() { memory --draft && matches "$tree/memory.csv" && no_leftovers && verified; }
     ok "... the next run leaves a pair that verifies" mended
 done
 
