@@ -429,8 +429,13 @@ static enum status open_meter(struct job *j, struct err *err)
     return s;
 }
 
+/* Without a meter the rows say so, and so does this line, once the input is known to be good. */
 static enum status measure(struct job *j, struct err *err)
 {
+    if (!has_meter(j)) {
+        tool_warn(j->tool, "not measured: %s", meter_reason(j->meter));
+        return OK;
+    }
     enum status s = measure_idle(j, 1, "idle_before", err);
     if (s == OK)
         s = measure_cells(j, err);
@@ -452,7 +457,7 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
     if ((s = check(j.args, err)) == OK && (s = make_cells(&j, err)) == OK && (s = open_meter(&j, err)) == OK &&
         (!has_meter(&j) || (s = measure_idle(&j, 0, "idle_empty", err)) == OK) &&
         (s = drive_open_model(tool, j.args->model, &mo, &j.model, err)) == OK &&
-        (!has_meter(&j) || (s = measure(&j, err)) == OK) && (s = meter_stop(j.meter, err)) == OK &&
+        (s = measure(&j, err)) == OK && (s = meter_stop(j.meter, err)) == OK &&
         (!j.args->trace_out || (s = put_trace(&j, err)) == OK) &&
         (!j.args->windows_out || (s = put_windows(&j, err)) == OK))
         s = put_rows(&j, err);

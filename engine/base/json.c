@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ struct scan {
     struct err *err;
 };
 
-static enum status bad(const struct scan *s, size_t at, enum status st, const char *expected)
+static enum status bad_text(const struct scan *s, size_t at, enum status st, const char *expected, const char *found)
 {
     size_t line = 1;
     size_t col = 1;
@@ -42,12 +43,23 @@ static enum status bad(const struct scan *s, size_t at, enum status st, const ch
             col++;
         }
     }
-    if (at >= s->n)
-        return err_set(s->err, st, "%s:%zu:%zu: expected %s, found end of input", s->name, line, col, expected);
-    unsigned char c = (unsigned char)s->text[at];
-    if (c >= 0x20 && c < 0x7F)
-        return err_set(s->err, st, "%s:%zu:%zu: expected %s, found '%c'", s->name, line, col, expected, c);
-    return err_set(s->err, st, "%s:%zu:%zu: expected %s, found byte 0x%02x", s->name, line, col, expected, c);
+    return err_set(s->err, st, "%s:%zu:%zu: expected %s, found %s", s->name, line, col, expected, found);
+}
+
+static enum status bad(const struct scan *s, size_t at, enum status st, const char *expected)
+{
+    char found[16] = "end of input";
+    unsigned char c = at < s->n ? (unsigned char)s->text[at] : 0;
+    if (at < s->n)
+        (void)snprintf(found, sizeof found, c >= 0x20 && c < 0x7F ? "'%c'" : "byte 0x%02x", c);
+    return bad_text(s, at, st, expected, found);
+}
+
+static enum status bad_number(const struct scan *s, size_t at, const char *text, enum status st, const char *expected)
+{
+    char found[48];
+    (void)snprintf(found, sizeof found, "'%.40s'", text);
+    return bad_text(s, at, st, expected, found);
 }
 
 static int peek(const struct scan *s)
@@ -152,9 +164,9 @@ static enum status scan_number(struct scan *s)
     double v;
     enum status st = num_parse_f64(text, -1.7976931348623157e308, 1.7976931348623157e308, "", &v, NULL);
     if (st)
-        return bad(s, from, st, st == ERR_RANGE ? "a finite number" : "a number");
+        return bad_number(s, from, text, st, st == ERR_RANGE ? "a finite number" : "a number");
     if (unsafe_integer(v) || (!strpbrk(text, ".eE") && fabs(v) > MAX_INTEGER))
-        return bad(s, from, ERR_RANGE, "an integer of at most 2^53-1");
+        return bad_number(s, from, text, ERR_RANGE, "an integer of at most 2^53-1");
     return OK;
 }
 

@@ -129,6 +129,22 @@ static enum status read_fixed(const struct reading *r, struct model_config *c)
     return OK;
 }
 
+/* A scheme this engine does not know would be read as if its bytes meant something else. */
+static enum status read_quantization(const struct reading *r, const struct model_config *c)
+{
+    const cJSON *d = json_get(r->root, "quantization_config");
+    const char *method;
+    if (!present(r->root, "quantization_config"))
+        return OK;
+    if (!cJSON_IsObject(d))
+        return err_set(r->err, ERR_FORMAT, "%s: \"quantization_config\": expected an object, found other", r->file);
+    enum status s = json_get_str(d, "quant_method", r->file, &method, r->err);
+    if (!s && (c->arch != ARCH_GPTOSS || strcmp(method, "mxfp4") != 0))
+        s = err_set(r->err, ERR_UNSUPPORTED, "%s: \"quant_method\": expected %s, found \"%.80s\"", r->file,
+                    c->arch == ARCH_GPTOSS ? "\"mxfp4\"" : "no quantization_config", method);
+    return s;
+}
+
 /* Files spell one dictionary three ways: rope_scaling + rope_theta, and the newer rope_parameters. */
 static enum status read_rope_kind(const struct reading *r, const cJSON *d, const char *where, struct rope_config *rope)
 {
@@ -328,7 +344,8 @@ static enum status read_root(const struct reading *r, struct model_config *c)
     enum status s;
     if (!cJSON_IsObject(r->root))
         return err_set(r->err, ERR_FORMAT, "%s: expected an object, found other JSON", r->file);
-    if ((s = read_arch(r, c)) || (s = read_sizes(r, c)) || (s = read_fixed(r, c)) || (s = read_rope(r, c)) ||
+    if ((s = read_arch(r, c)) || (s = read_sizes(r, c)) || (s = read_fixed(r, c)) ||
+        (s = read_quantization(r, c)) || (s = read_rope(r, c)) ||
         (s = c->arch == ARCH_GPTOSS ? read_gptoss(r, c) : read_dense(r, c)))
         return s;
     return read_ends(r, c);

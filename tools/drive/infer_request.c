@@ -258,12 +258,13 @@ static enum status set_room(const struct reading *q, struct request *r, bool exp
         need = r->n_prompt + r->n_score - 1;
     } else {
         size_t left = r->n_prompt < max ? max - r->n_prompt : 0;
-        if (r->max_tokens > left && explicit_max)
-            return err_set(q->err, ERR_CONTEXT, "%s: max_tokens: expected at most %zu behind %zu prompt tokens, found %zu",
-                           q->where, left, r->n_prompt, r->max_tokens);
         if (left == 0 && r->max_tokens)
-            return err_set(q->err, ERR_CONTEXT, "%s: expected a prompt of fewer than %zu tokens, found %zu", q->where, max,
-                           r->n_prompt);
+            return err_set(q->err, ERR_CONTEXT, "%s: expected a prompt of fewer tokens than the model's %zu, found %zu",
+                           q->where, max, r->n_prompt);
+        if (r->max_tokens > left && explicit_max)
+            return err_set(q->err, ERR_CONTEXT,
+                           "%s: max_tokens: expected at most %zu behind %zu prompt tokens in a context of %zu, found %zu",
+                           q->where, left, r->n_prompt, max, r->max_tokens);
         r->max_tokens = r->max_tokens > left ? left : r->max_tokens;
         need = r->n_prompt + r->max_tokens;
     }
