@@ -27,7 +27,8 @@ check "an empty tree is not a good tree: exit 1" test "$rc" -eq 1
 check "and the last line counts each kind" grep -qE '^verify: [01] PASS, 0 FAIL, [1-9][0-9]* MISSING, 0 SKIP, 0 OLD, 0 DERIVED$' <(last)
 
 echo 'a,b' >"$tmp/tree/x.csv"
-run --tree "$tmp/tree" --manifest write
+run manifest --out "$tmp/tree/SHA256SUMS" "$tmp/tree"
+run --tree "$tmp/tree"
 check "a file without a statement: exit 1" test "$rc" -eq 1
 check "named by the check pair" grep -qE '^MISSING pair +x.csv' "$tmp/out"
 check "the manifest is in coreutils' form" env -C "$tmp/tree" sha256sum --quiet -c SHA256SUMS

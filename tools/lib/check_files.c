@@ -144,12 +144,10 @@ enum status check_expected_digests(const struct check_context *c, struct err *er
                    "line %zu: expected sorted `sha256  name` lines", bad);
     if (!s)
         s = tree_expected(c->tree, &now, err);
-    for (char *line = s ? NULL : now.data; line && *line;) { // what is exact here and not promised there
-        char *end = strchr(line, '\n');
-        *end = '\0';
+    for (char *line = s ? NULL : now.data, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0'; // what is exact here and not promised there
         if (!listed(&l, line + 66))
             report_add(c->report, VERDICT_MISSING, "expected", line + 66, "an exact result without an expected digest");
-        line = end + 1;
     }
     buf_release(&expected);
     buf_release(&now);

@@ -9,47 +9,44 @@
 
 enum { N_SECTIONS = 3, LONG_BASE = 256 };
 
+/* One option of any section, with the member it fills. */
+struct entry {
+    const struct cli_option *option;
+    size_t section;
+    void *at;
+    bool given; /* typed or cli_set */
+};
+
 struct cli {
     struct cli_spec spec;
     struct arena *arena;
     size_t n_options;
-    bool *given;
+    struct entry *entries;
     struct cli_texts operands;
     bool out_of_memory;
 };
 
 const struct cli_option *cli_at(const struct cli *c, size_t i, size_t *section)
 {
-    for (size_t s = 0; s < N_SECTIONS; s++)
-        for (const struct cli_option *o = c->spec.sections[s].options; o && o->name; o++)
-            if (i-- == 0) {
-                if (section)
-                    *section = s;
-                return o;
-            }
-    return NULL;
+    if (i >= c->n_options)
+        return NULL;
+    if (section)
+        *section = c->entries[i].section;
+    return c->entries[i].option;
 }
 
-static size_t find_index(const struct cli *c, const char *name)
+static struct entry *find(const struct cli *c, const char *name)
 {
-    const struct cli_option *o;
-    for (size_t i = 0; (o = cli_at(c, i, NULL)); i++)
-        if (strcmp(o->name, name) == 0)
-            return i;
-    return SIZE_MAX;
+    for (size_t i = 0; i < c->n_options; i++)
+        if (strcmp(c->entries[i].option->name, name) == 0)
+            return &c->entries[i];
+    return NULL;
 }
 
 const struct cli_option *cli_find(const struct cli *c, const char *name)
 {
-    size_t i = find_index(c, name);
-    return i == SIZE_MAX ? NULL : cli_at(c, i, NULL);
-}
-
-static void *member(const struct cli *c, size_t i)
-{
-    size_t s = 0;
-    const struct cli_option *o = cli_at(c, i, &s);
-    return (char *)c->spec.sections[s].args + o->at;
+    const struct entry *e = find(c, name);
+    return e ? e->option : NULL;
 }
 
 static bool required(const struct cli_option *o)
@@ -120,10 +117,10 @@ static enum status set_list(struct cli *c, const struct cli_option *o, const cha
     return OK;
 }
 
-static enum status set_value(struct cli *c, size_t i, const char *text, struct err *err)
+static enum status set_value(struct cli *c, const struct entry *e, const char *text, struct err *err)
 {
-    const struct cli_option *o = cli_at(c, i, NULL);
-    void *at = member(c, i);
+    const struct cli_option *o = e->option;
+    void *at = e->at;
     char label[80] = "--";
     strncat(label, o->name, sizeof label - 3);
     char *copy;
@@ -163,6 +160,25 @@ static enum status set_value(struct cli *c, size_t i, const char *text, struct e
     return s;
 }
 
+/* The sections' tables as one list. */
+static enum status flatten(struct cli *c, struct err *err)
+{
+    void *p;
+    size_t n = 0;
+    for (size_t k = 0; k < N_SECTIONS; k++)
+        for (const struct cli_option *o = c->spec.sections[k].options; o && o->name; o++)
+            n++;
+    enum status s = arena_alloc(c->arena, &p, n, sizeof(struct entry), err);
+    if (s)
+        return s;
+    c->entries = p;
+    for (size_t k = 0; k < N_SECTIONS; k++)
+        for (const struct cli_option *o = c->spec.sections[k].options; o && o->name; o++)
+            c->entries[c->n_options++] =
+                (struct entry){.option = o, .section = k, .at = (char *)c->spec.sections[k].args + o->at};
+    return OK;
+}
+
 enum status cli_new(struct cli **out, const struct cli_spec *spec, struct err *err)
 {
     void *p;
@@ -172,16 +188,12 @@ enum status cli_new(struct cli **out, const struct cli_spec *spec, struct err *e
     struct cli *c = p;
     c->spec = *spec;
     s = arena_new(&c->arena, 0, err);
-    while (cli_at(c, c->n_options, NULL))
-        c->n_options++;
     if (!s)
-        s = arena_alloc(c->arena, &p, c->n_options, sizeof(bool), err);
-    if (!s)
-        c->given = p;
+        s = flatten(c, err);
     for (size_t i = 0; i < c->n_options && !s; i++) {
-        const struct cli_option *o = cli_at(c, i, NULL);
+        const struct cli_option *o = c->entries[i].option;
         if (o->dflt && !required(o))
-            s = set_value(c, i, o->dflt, err);
+            s = set_value(c, &c->entries[i], o->dflt, err);
     }
     if (s) {
         cli_free(c);
@@ -238,7 +250,7 @@ static enum status unknown(const struct cli *c, const char *word, struct err *er
     const char *best = NULL;
     size_t best_d = SIZE_MAX;
     for (size_t i = 0; i < c->n_options; i++) {
-        const char *name = cli_at(c, i, NULL)->name;
+        const char *name = c->entries[i].option->name;
         size_t d = cli_distance(word, n, name);
         if (d < best_d) {
             best_d = d;
@@ -261,7 +273,7 @@ static enum status bad_option(const struct cli *c, const char *word, int letter,
     size_t n = strcspn(word + 2, "=");
     if (n < sizeof name)
         memcpy(name, word + 2, n);
-    if (find_index(c, name) == SIZE_MAX)
+    if (!find(c, name))
         return unknown(c, word + 2, err);
     return err_set(err, ERR_USAGE, missing ? "option '--%s' needs a value" : "option '--%s' takes no value", name);
 }
@@ -283,18 +295,15 @@ static enum status parse(struct cli *c, int argc, char **argv, const struct opti
         } else if (r == '?' || r == ':') {
             s = bad_option(c, word, optopt, r == ':', err);
         } else {
-            size_t i = SIZE_MAX;
-            if (r >= LONG_BASE) {
-                i = (size_t)(r - LONG_BASE);
-                const char *name = cli_at(c, i, NULL)->name; // getopt also takes abbreviations; we do not
-                if (strcspn(word + 2, "=") != strlen(name))
-                    return unknown(c, word + 2, err);
-            } else {
-                for (i = 0; cli_at(c, i, NULL)->letter != r;)
-                    i++;
-            }
-            s = set_value(c, i, optarg, err);
-            c->given[i] = true;
+            struct entry *e = NULL;
+            for (size_t i = 0; i < c->n_options && !e; i++)
+                if (r == LONG_BASE + (int)i || r == c->entries[i].option->letter)
+                    e = &c->entries[i];
+            // getopt also takes abbreviations; we do not
+            if (!e || (r >= LONG_BASE && strcspn(word + 2, "=") != strlen(e->option->name)))
+                return unknown(c, word + 2, err);
+            s = set_value(c, e, optarg, err);
+            e->given = true;
         }
         if (s)
             return s;
@@ -322,7 +331,7 @@ enum status cli_parse(struct cli *c, int argc, char **argv, struct err *err)
     letters[n++] = '-'; // operands come back in order, argv is not permuted
     letters[n++] = ':'; // a missing value is told from an unknown option
     for (size_t i = 0; i < c->n_options; i++) {
-        const struct cli_option *o = cli_at(c, i, NULL);
+        const struct cli_option *o = c->entries[i].option;
         bool flag = o->kind == CLI_KIND_FLAG;
         longs[i] = (struct option){.name = o->name, .has_arg = flag ? no_argument : required_argument,
                                    .val = LONG_BASE + (int)i};
@@ -340,8 +349,8 @@ enum status cli_check(const struct cli *c, struct err *err)
     if (c->out_of_memory)
         return err_set(err, ERR_MEMORY, "cannot allocate operands");
     for (size_t i = 0; i < c->n_options; i++) {
-        const struct cli_option *o = cli_at(c, i, NULL);
-        if (required(o) && !c->given[i])
+        const struct cli_option *o = c->entries[i].option;
+        if (required(o) && !c->entries[i].given)
             return err_set(err, ERR_USAGE, "option '--%s %s' is required", o->name, o->arg);
     }
     size_t n = c->operands.n;
@@ -354,19 +363,19 @@ enum status cli_check(const struct cli *c, struct err *err)
 
 enum status cli_set(struct cli *c, const char *name, const char *text, struct err *err)
 {
-    size_t i = find_index(c, name);
-    if (i == SIZE_MAX)
+    struct entry *e = find(c, name);
+    if (!e)
         return unknown(c, name, err);
-    enum status s = set_value(c, i, text, err);
+    enum status s = set_value(c, e, text, err);
     if (!s)
-        c->given[i] = true;
+        e->given = true;
     return s;
 }
 
 bool cli_given(const struct cli *c, const char *name)
 {
-    size_t i = find_index(c, name);
-    return i != SIZE_MAX && c->given[i];
+    const struct entry *e = find(c, name);
+    return e && e->given;
 }
 
 struct cli_texts cli_operands(const struct cli *c)
@@ -382,10 +391,10 @@ void cli_add_operand(struct cli *c, const char *text)
 
 cJSON *cli_value(const struct cli *c, const struct cli_option *o)
 {
-    size_t i = find_index(c, o->name);
-    const void *at = member(c, i);
+    const struct entry *e = find(c, o->name);
+    const void *at = e ? e->at : NULL;
     cJSON *list;
-    if ((!o->dflt || required(o)) && !c->given[i] && o->kind != CLI_KIND_FLAG && o->kind != CLI_KIND_TEXTS)
+    if (!e || ((!o->dflt || required(o)) && !e->given && o->kind != CLI_KIND_FLAG && o->kind != CLI_KIND_TEXTS))
         return cJSON_CreateNull();
     switch (o->kind) {
     case CLI_KIND_FLAG:

@@ -76,8 +76,11 @@ static enum status grow(struct journal *j, struct err *err)
     j->slots = q;
     j->n_slots = 2 * cap;
     j->cap = cap;
-    for (size_t i = 0; i < j->n; i++)
-        *find_slot(j, record_id(j->records[i])) = (struct slot){.id = record_id(j->records[i]), .index = i};
+    for (size_t i = 0; i < j->n; i++) {
+        const char *id = record_id(j->records[i]);
+        if (id) // every record that was kept has one
+            *find_slot(j, id) = (struct slot){.id = id, .index = i};
+    }
     return OK;
 }
 

@@ -86,7 +86,7 @@ static void version_text(const char *program, struct buf *out)
 static enum status print_stdout(const struct buf *b, struct err *err)
 {
     enum status s = buf_status(b, "text", err);
-    if (!s && (fwrite(b->data, 1, b->n, stdout) != b->n || fflush(stdout) != 0))
+    if (!s && ((b->n && fwrite(b->data, 1, b->n, stdout) != b->n) || fflush(stdout) != 0))
         s = err_set_errno(err, ERR_IO, errno, "cannot write standard output");
     return s;
 }
