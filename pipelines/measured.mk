@@ -8,12 +8,12 @@ $(call add,$(PLATFORM)/all/latency,latency,latency.csv throughput.csv requests.c
 define measure_model
 $(call add,$(PLATFORM)/$(1)/memory,memory,memory.csv,memory,$(MODELS_DIR)/$(1)/config.json,$(BIN)/memory $(RUN) $(SHOW) --model $(MODELS_DIR)/$(1) --threads $(THREADS) --seed $(SEED) $(DRAFT_FLAG) --contexts $(MEMORY_CONTEXTS) --batches $(MEMORY_BATCHES) --prefill-chunk $(PREFILL_CHUNK) --out $(P)/$(1)/memory/memory.csv)
 $(call add,$(PLATFORM)/$(1)/ablate,ablate,ablation.csv,ablate,$(MODELS_DIR)/$(1)/config.json,$(BIN)/ablate $(RUN) $(SHOW) --model $(MODELS_DIR)/$(1) --threads $(THREADS) --seed $(SEED) $(DRAFT_FLAG) --in-tok $(ABLATE_IN_TOK) --out-tok $(ABLATE_OUT_TOK) --contexts $(ABLATE_CONTEXTS) --blocks $(ABLATE_BLOCKS) --requests $(ABLATE_REQUESTS) --prefill-chunk $(PREFILL_CHUNK) --out $(P)/$(1)/ablate/ablation.csv)
-$(if $(wildcard tools/energy.c),$(call add,$(PLATFORM)/$(1)/energy,energy,energy.csv machine.csv,energy,$(MODELS_DIR)/$(1)/config.json,$(BIN)/energy $(RUN) $(SHOW) --model $(MODELS_DIR)/$(1) --threads $(THREADS) --seed $(SEED) $(DRAFT_FLAG) --contexts $(ENERGY_CONTEXTS) --batches $(ENERGY_BATCHES) --window-s $(ENERGY_WINDOW_S) --idle-s $(ENERGY_IDLE_S) --trace-out $(P)/$(1)/energy/machine.csv --out $(P)/$(1)/energy/energy.csv))
+$(call add,$(PLATFORM)/$(1)/energy,energy,energy.csv machine.csv,energy,$(MODELS_DIR)/$(1)/config.json,$(BIN)/energy $(RUN) $(SHOW) --model $(MODELS_DIR)/$(1) --threads $(THREADS) --seed $(SEED) $(DRAFT_FLAG) --contexts $(ENERGY_CONTEXTS) --batches $(ENERGY_BATCHES) --window-s $(ENERGY_WINDOW_S) --idle-s $(ENERGY_IDLE_S) --trace-out $(P)/$(1)/energy/machine.csv --out $(P)/$(1)/energy/energy.csv)
 endef
 $(foreach m,$(MODELS),$(call measure_model,$(m)))
 
 MEMORY_CSV := $(MODELS:%=$(P)/%/memory/memory.csv)
-ENERGY_CSV := $(if $(wildcard tools/energy.c),$(MODELS:%=$(P)/%/energy/energy.csv))
+ENERGY_CSV := $(MODELS:%=$(P)/%/energy/energy.csv)
 ABLATION_CSV := $(MODELS:%=$(P)/%/ablate/ablation.csv)
 LATENCY_CSV := $(P)/all/latency/latency.csv
 THROUGHPUT_CSV := $(P)/all/latency/throughput.csv
@@ -22,11 +22,3 @@ APE := $(P)/all/ape/ape.csv
 
 $(call add,$(PLATFORM)/all/unify,unify,unified.csv,unify,$(LATENCY_CSV) $(THROUGHPUT_CSV) $(MEMORY_CSV) $(ENERGY_CSV) $(ACCURACY_CSV) $(COST_CSV) $(SAFETY_CSV) $(ABLATION_CSV),$(BIN)/unify $(RUN) $(SHOW) --latency $(LATENCY_CSV) --throughput $(THROUGHPUT_CSV) $(MEMORY_CSV:%=--memory %) $(ENERGY_CSV:%=--energy %) $(ACCURACY_CSV:%=--accuracy %) $(COST_CSV:%=--accuracy-cost %) $(SAFETY_CSV:%=--safety %) $(ABLATION_CSV:%=--ablation %) --out $(UNIFIED))
 $(call add,$(PLATFORM)/all/ape,ape,ape.csv,ape,$(UNIFIED),$(BIN)/ape $(RUN) $(SHOW) --unified $(UNIFIED) --out $(APE))
-
-# The published study, from its own raw files where a checkout has them (STUDY=folder).
-STUDY_OUT := $(X)/study/unify
-STUDY_CSV := $(if $(STUDY),$(STUDY_OUT)/study_headlines.csv $(STUDY_OUT)/study_corrected.csv $(X)/study/ape/ape_analysis.csv)
-ifneq ($(STUDY),)
-$(call add,any/study/unify,unify,unified_latency_comparison.csv unified_memory_comparison_fixed.csv unified_energy_comparison_fixed.csv study_corrected.csv study_headlines.csv,unify,$(shell find $(STUDY) -name '*.csv' | sort),$(BIN)/unify $(RUN) $(SHOW) --compat --study $(STUDY) --latency-out $(STUDY_OUT)/unified_latency_comparison.csv --memory-out $(STUDY_OUT)/unified_memory_comparison_fixed.csv --energy-out $(STUDY_OUT)/unified_energy_comparison_fixed.csv --corrected-out $(STUDY_OUT)/study_corrected.csv --headlines-out $(STUDY_OUT)/study_headlines.csv)
-$(call add,any/study/ape,ape,ape_analysis.csv,ape,$(STUDY_OUT)/study_headlines.csv,$(BIN)/ape $(RUN) $(SHOW) --compat --latency $(STUDY_OUT)/unified_latency_comparison.csv --memory $(STUDY_OUT)/unified_memory_comparison_fixed.csv --energy $(STUDY_OUT)/unified_energy_comparison_fixed.csv --out $(X)/study/ape/ape_analysis.csv)
-endif

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "lib/study.h"
 #include "lib/tool.h"
+#include "lib/unify_import.h"
 #include "lib/unify_rows.h"
 
 struct args {
@@ -167,6 +168,7 @@ static const struct tool_def unify_tool = {
     .common = TOOL_OUT | TOOL_FORMAT,
     .args_b = sizeof(struct args),
     .run = run,
+    .commands = (const struct tool_def *const[]){&unify_import, NULL},
 };
 
 int main(int argc, char **argv)

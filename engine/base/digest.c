@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -88,6 +89,28 @@ enum status digest_file(const char *path, uint8_t out[DIGEST_B], struct err *err
     digest_free(d);
     (void)fclose(f);
     return s;
+}
+
+enum status digest_git_blob(const void *data, size_t n, char out[DIGEST_GIT_HEX_LEN + 1], struct err *err)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t d[EVP_MAX_MD_SIZE];
+    unsigned n_d = 0;
+    char head[32];
+    int n_head = snprintf(head, sizeof head, "blob %zu", n) + 1; // with its NUL
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1 && EVP_DigestUpdate(ctx, head, (size_t)n_head) == 1 &&
+              EVP_DigestUpdate(ctx, data, n) == 1 && EVP_DigestFinal_ex(ctx, d, &n_d) == 1 &&
+              2 * n_d == DIGEST_GIT_HEX_LEN;
+    EVP_MD_CTX_free(ctx);
+    if (!ok)
+        return err_set(err, ERR_IO, "cannot compute a git blob id: OpenSSL refused");
+    for (unsigned i = 0; i < n_d; i++) {
+        out[2 * i] = hex[d[i] >> 4];
+        out[2 * i + 1] = hex[d[i] & 15];
+    }
+    out[DIGEST_GIT_HEX_LEN] = '\0';
+    return OK;
 }
 
 void digest_hex(const uint8_t d[DIGEST_B], char out[DIGEST_HEX_LEN + 1])

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-/* SHA-256 over OpenSSL's EVP (FIPS 180-4), the only digest of the project. */
+/* SHA-256 over OpenSSL's EVP (FIPS 180-4), the digest of the project. */
 enum { DIGEST_B = 32, DIGEST_HEX_LEN = 64 };
 
 struct digest; /* a running hash; one thread at a time */
@@ -22,6 +22,11 @@ enum status digest_finish(struct digest *d, uint8_t out[DIGEST_B], struct err *e
  * ERR_MISSING if it does not exist, ERR_IO if it cannot be read. */
 enum status digest_bytes(const void *data, size_t n, uint8_t out[DIGEST_B], struct err *err);
 enum status digest_file(const char *path, uint8_t out[DIGEST_B], struct err *err);
+
+/* digest_git_blob - the name git gives these bytes (SHA-1 of "blob N", NUL, data) as 40 lower-case hex
+ * digits and NUL. For comparing an imported file with its source's repository, nothing else. */
+enum { DIGEST_GIT_HEX_LEN = 40 };
+enum status digest_git_blob(const void *data, size_t n, char out[DIGEST_GIT_HEX_LEN + 1], struct err *err);
 
 /* digest_hex - 64 lower-case hex digits and NUL. */
 void digest_hex(const uint8_t d[DIGEST_B], char out[DIGEST_HEX_LEN + 1]);
