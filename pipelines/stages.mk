@@ -72,3 +72,15 @@ reproduce-run: all models $(STEPS:%=$(STAMPS)/%) paper
 	fi
 
 exact: all models $(EXACT) ## only what must have the same bytes on every machine
+
+EXPECTED := results/expected/$(PROFILE).sha256
+
+verify: all ## check every hash, chain and expected digest of results/ and build/out/
+	$(Q)$(BIN)/verify $(if $(filter-out $(BUILD)/out/%,$(OUT)),--tree $(OUT) --expected $(EXPECTED))
+
+check-expected: all ## hold the results of PROFILE against the committed digests (and rows, where accepted)
+	$(Q)if [ -d results/$(PROFILE) ]; then $(BIN)/verify compare --expected $(EXPECTED) $(OUT) results/$(PROFILE); \
+	else $(BIN)/verify --tree $(OUT) --expected $(EXPECTED); fi
+
+accept: all ## make the results of PROFILE the committed ones (refuses a dirty tree, or a failed check without REASON=)
+	$(Q)pipelines/accept.sh $(PROFILE) $(OUT) $(BIN) '$(if $(filter undefined,$(origin REASON)),,$(REASON))'
