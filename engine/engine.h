@@ -140,7 +140,6 @@ void session_cancel(struct session *s, uint64_t handle); /* EVENT_DONE follows a
  * fails ends with FINISH_ERROR; the others go on. A return other than OK is fatal to the session. */
 enum status session_step(struct session *s, const struct event **events, size_t *n, struct err *err);
 bool session_idle(const struct session *s); /* nothing active, nothing queued */
-size_t session_active(const struct session *s);
 
 /* What the session and its model hold, from the allocators. */
 struct memory_bytes {

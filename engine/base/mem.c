@@ -70,7 +70,6 @@ struct block {
 struct arena {
     struct block *head;
     size_t block_b;
-    size_t total;
 };
 
 enum status arena_new(struct arena **out, size_t block_b, struct err *err)
@@ -126,7 +125,6 @@ enum status arena_alloc(struct arena *a, void **out, size_t n, size_t size, stru
     }
     *out = b->data + at;
     b->used = at + bytes;
-    a->total += bytes;
     return OK;
 }
 
@@ -142,9 +140,4 @@ enum status arena_strndup(struct arena *a, char **out, const char *s, size_t n, 
     memcpy(p, s, n);
     *out = p;
     return OK;
-}
-
-size_t arena_used(const struct arena *a)
-{
-    return a->total;
 }

@@ -33,7 +33,4 @@ enum status arena_alloc(struct arena *a, void **out, size_t n, size_t size, stru
 /* arena_strndup - NUL-terminated copy of s[0..n). */
 enum status arena_strndup(struct arena *a, char **out, const char *s, size_t n, struct err *err);
 
-/* arena_used - bytes handed out so far. */
-size_t arena_used(const struct arena *a);
-
 #endif

@@ -169,12 +169,3 @@ void pool_run(struct pool *p, void (*fn)(void *, size_t, size_t), void *arg)
     }
     pool_numeric_env_leave(saved);
 }
-
-void pool_range(size_t n, size_t grain, size_t w, size_t k, size_t *from, size_t *to)
-{
-    size_t units = (n + grain - 1) / grain;
-    size_t a = units / k * w + (units % k < w ? units % k : w);
-    size_t b = a + units / k + (w < units % k ? 1 : 0);
-    *from = a * grain < n ? a * grain : n;
-    *to = b * grain < n ? b * grain : n;
-}

@@ -22,10 +22,6 @@ size_t pool_size(const struct pool *p);
  * Everything written before is seen by the workers; everything they wrote is seen after. */
 void pool_run(struct pool *p, void (*fn)(void *arg, size_t worker, size_t n_workers), void *arg);
 
-/* pool_range - the part [*from, *to) of n items that worker w of k owns: contiguous, in order, in
- * multiples of grain (the last may be short). */
-void pool_range(size_t n, size_t grain, size_t w, size_t k, size_t *from, size_t *to);
-
 /* pool_numeric_env_enter, _leave - set MXCSR for canonical arithmetic and give back the old value;
  * for single-threaded callers of operators. */
 unsigned pool_numeric_env_enter(void);

@@ -202,10 +202,18 @@ static void admit(struct session *s)
     }
 }
 
+static bool busy(const struct session *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->n_parallel; i++)
+        any = any || s->slots[i].job;
+    return any;
+}
+
 static enum status run_step(struct session *s, struct err *err)
 {
     enum status st;
-    if (session_active(s) == 0)
+    if (!busy(s))
         return OK;
     if ((st = schedule_step(s, err)) || (st = forward_run(s->f, &s->step, err)))
         return st;
@@ -229,15 +237,7 @@ enum status session_step(struct session *s, const struct event **events, size_t 
 
 bool session_idle(const struct session *s)
 {
-    return !s->queue && session_active(s) == 0;
-}
-
-size_t session_active(const struct session *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_parallel; i++)
-        n += s->slots[i].job != NULL;
-    return n;
+    return !s->queue && !busy(s);
 }
 
 void session_memory(const struct session *s, struct memory_bytes *out)

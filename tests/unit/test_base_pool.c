@@ -61,27 +61,6 @@ static void limits(void **state)
     pool_free(p);
 }
 
-/* Parts are contiguous, in order, complete, and begin at multiples of grain. */
-static void ranges(void **state)
-{
-    (void)state;
-    static const size_t grains[] = {1, 8, 32};
-    for (size_t g = 0; g < 3; g++)
-        for (size_t n = 0; n < 300; n += 7)
-            for (size_t k = 1; k <= 9; k++) {
-                size_t at = 0;
-                for (size_t w = 0; w < k; w++) {
-                    size_t from;
-                    size_t to;
-                    pool_range(n, grains[g], w, k, &from, &to);
-                    assert_int_equal(from, at);
-                    assert_true(to >= from && (from % grains[g] == 0 || from == n));
-                    at = to;
-                }
-                assert_int_equal(at, n);
-            }
-}
-
 static volatile float tiny = 1e-20f;
 
 static void multiply(void *arg, size_t worker, size_t n)
@@ -119,7 +98,7 @@ static void numeric_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_worker_once), cmocka_unit_test(limits), cmocka_unit_test(ranges),
+        cmocka_unit_test(each_worker_once), cmocka_unit_test(limits),
         cmocka_unit_test(numeric_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,9 @@ static void every_schema_parses(void **state)
         const struct schema *s = schema_set_at(set, i);
         for (size_t k = 0; k < s->n_columns && s->format == SCHEMA_CSV; k++)
             assert_true(s->columns[k].type <= COLUMN_BOOL);
+        for (size_t k = 0; k < s->n_columns; k++)
+            if (!s->columns[k].doc[0]) // the manual is made of these texts
+                fail_msg("%s: column '%s' does not say what it holds", s->id, s->columns[k].name);
     }
     schema_set_free(set);
 }

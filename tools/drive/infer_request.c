@@ -15,7 +15,7 @@ struct reading {
     struct err *err;
 };
 
-enum status infer_list_new(struct infer_list *l, size_t n, struct err *err)
+static enum status list_new(struct infer_list *l, size_t n, struct err *err)
 {
     void *p;
     *l = (struct infer_list){.n = 0};
@@ -339,7 +339,7 @@ static enum status read_row(const struct reading *q, const cJSON *row, struct in
 enum status infer_list_parse(struct infer_list *l, const struct model *m, const struct records *rows, const char *file,
                              const struct infer_defaults *d, struct err *err)
 {
-    enum status s = infer_list_new(l, records_count(rows), err);
+    enum status s = list_new(l, records_count(rows), err);
     for (size_t i = 0; i < records_count(rows) && !s; i++) {
         char where[300];
         (void)snprintf(where, sizeof where, "%.200s:%zu", strcmp(file, "-") == 0 ? "<stdin>" : file, records_line(rows, i));
@@ -352,7 +352,7 @@ enum status infer_list_parse(struct infer_list *l, const struct model *m, const 
 enum status infer_one(struct infer_list *l, const struct model *m, const char *text, const int32_t *ids, size_t n_ids,
                       bool chat, const struct infer_defaults *d, struct err *err)
 {
-    enum status s = infer_list_new(l, 1, err);
+    enum status s = list_new(l, 1, err);
     if (s)
         return s;
     const struct reading q = {.l = l, .m = m, .d = d, .where = text ? "--prompt" : "--tokens", .err = err};

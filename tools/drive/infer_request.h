@@ -32,7 +32,6 @@ struct infer_defaults {
     struct sampling sampling;
 };
 
-enum status infer_list_new(struct infer_list *l, size_t n, struct err *err);
 void infer_list_release(struct infer_list *l); /* safe on a zeroed struct */
 
 /* infer_list_parse - all rows of a requests file. Log-likelihood requests are split as

@@ -240,7 +240,7 @@ bool tree_is_payload(const struct tree_file *f)
 
 bool tree_after_manifest(const struct tree *t, const struct tree_file *f)
 {
-    static const char *const late[] = {"gnuplot", "figure", "pdf", "tex", "report"};
+    static const char *const late[] = {"gnuplot", "figure", "pdf", "tex"};
     const struct schema *s;
     if (!f->statement || !f->statement->schema || schema_find(t->schemas, f->statement->schema, &s, NULL))
         return false;

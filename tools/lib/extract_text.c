@@ -4,7 +4,8 @@
 
 #include "base/utf8.h"
 
-bool text_is_space(uint32_t cp)
+/* Python's str.isspace for one code point: NBSP and U+001C..1F included. */
+static bool is_space(uint32_t cp)
 {
     if (cp <= 0xA0)
         return (cp >= 0x09 && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x20) || cp == 0x85 || cp == 0xA0;
@@ -37,13 +38,13 @@ static size_t step_back(const char *s, size_t n, uint32_t *cp)
 bool text_starts_space(const char *s, size_t n)
 {
     uint32_t cp;
-    return n > 0 && step(s, n, &cp) > 0 && text_is_space(cp);
+    return n > 0 && step(s, n, &cp) > 0 && is_space(cp);
 }
 
 bool text_ends_space(const char *s, size_t n)
 {
     uint32_t cp;
-    return n > 0 && step_back(s, n, &cp) > 0 && text_is_space(cp);
+    return n > 0 && step_back(s, n, &cp) > 0 && is_space(cp);
 }
 
 struct text_span text_strip(const char *s, size_t n)
@@ -51,14 +52,14 @@ struct text_span text_strip(const char *s, size_t n)
     uint32_t cp;
     while (n > 0) {
         size_t len = step(s, n, &cp);
-        if (!text_is_space(cp))
+        if (!is_space(cp))
             break;
         s += len;
         n -= len;
     }
     while (n > 0) {
         size_t len = step_back(s, n, &cp);
-        if (!text_is_space(cp))
+        if (!is_space(cp))
             break;
         n -= len;
     }

@@ -14,9 +14,6 @@ struct text_span {
     size_t n;
 };
 
-/* text_is_space - Python's str.isspace for one code point (NBSP and U+001C..1F included). */
-bool text_is_space(uint32_t cp);
-
 /* text_strip - str.strip() without arguments: the part of s[0..n) between white space. */
 struct text_span text_strip(const char *s, size_t n);
 

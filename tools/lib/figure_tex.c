@@ -7,7 +7,8 @@
 
 #include "base/num.h"
 
-void tex_escape(struct buf *out, const char *text)
+/* Append text with LaTeX's special characters escaped. */
+static void tex_escape(struct buf *out, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
@@ -45,7 +46,8 @@ static int decimals_for(double x, int n)
     return decimals;
 }
 
-enum status tex_number(struct buf *out, const char *value, const char *format, const char *what, struct err *err)
+/* Append decimal text `value` in a FORMAT. ERR_FORMAT naming what. */
+static enum status tex_number(struct buf *out, const char *value, const char *format, const char *what, struct err *err)
 {
     double x = 0;
     int64_t digits = 0;

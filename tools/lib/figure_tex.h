@@ -25,11 +25,4 @@ enum status tex_numbers(struct buf *out, const struct desc *d, const struct grid
 /* tex_value - append \assayvalue{key}{text}; text is escaped for LaTeX. */
 void tex_value(struct buf *out, const char *key, const char *text);
 
-/* tex_escape - append text with LaTeX's special characters escaped. */
-void tex_escape(struct buf *out, const char *text);
-
-/* tex_number - append decimal text `value` in a FORMAT. ERR_FORMAT naming what. */
-enum status tex_number(struct buf *out, const char *value, const char *format, const char *what,
-                       struct err *err);
-
 #endif

@@ -127,11 +127,6 @@ fail:
     return s;
 }
 
-FILE *outfile_stream(struct outfile *o)
-{
-    return o->f;
-}
-
 static const char *label(const struct outfile *o)
 {
     return o->path ? o->path : "standard output";

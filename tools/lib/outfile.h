@@ -14,9 +14,8 @@
  * is removed when the same file is opened next. */
 struct outfile;
 
-/* outfile_open - ERR_IO when the directory cannot be written. outfile_stream is borrowed. */
+/* outfile_open - ERR_IO when the directory cannot be written. */
 enum status outfile_open(struct outfile **out, const char *path, struct err *err);
-FILE *outfile_stream(struct outfile *o);
 enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err);
 
 /* outfile_flush - all that was written is on the disk, or ERR_IO: a full disk shows before any rename. */

@@ -13,7 +13,6 @@
 struct input {
     const char *path; /* as the user named it; NULL for none */
     const char *name;
-    const char *uri; /* a server: no digest */
     char hex[DIGEST_HEX_LEN + 1];
     enum result_class class;
 };
@@ -23,7 +22,7 @@ enum { TIME_B = 32, MAX_INPUTS_GROW = 16 };
 struct prov {
     struct arena *arena;
     const char *tool, *root;
-    cJSON *params, *run, *options, *numeric, *machine, *byproducts;
+    cJSON *params, *options, *numeric, *machine;
     struct input *inputs;
     size_t n_inputs, cap_inputs;
     uint64_t seed;
@@ -94,12 +93,10 @@ enum status prov_new(struct prov **out, const char *tool, const char *root, stru
     memcpy(p->numerics, "exact", 6);
     now_text(p->started);
     p->params = cJSON_CreateObject();
-    p->run = cJSON_CreateObject();
     p->options = cJSON_CreateObject();
     p->numeric = cJSON_CreateObject();
     p->machine = cJSON_CreateObject();
-    p->byproducts = cJSON_CreateArray();
-    if (!p->params || !p->run || !p->options || !p->numeric || !p->machine || !p->byproducts)
+    if (!p->params || !p->options || !p->numeric || !p->machine)
         s = err_set(err, ERR_MEMORY, "cannot allocate provenance");
     if (!s)
         s = arena_new(&p->arena, 0, err);
@@ -121,11 +118,9 @@ void prov_free(struct prov *p)
     if (!p)
         return;
     cJSON_Delete(p->params);
-    cJSON_Delete(p->run);
     cJSON_Delete(p->options);
     cJSON_Delete(p->numeric);
     cJSON_Delete(p->machine);
-    cJSON_Delete(p->byproducts);
     mem_free(p->inputs);
     arena_free(p->arena);
     mem_free(p);
@@ -145,11 +140,6 @@ void prov_seed(struct prov *p, uint64_t seed)
 void prov_numerics(struct prov *p, const char *numerics)
 {
     (void)snprintf(p->numerics, sizeof p->numerics, "%s", numerics);
-}
-
-void prov_run(struct prov *p, const char *key, cJSON *value)
-{
-    put(p, p->run, key, value);
 }
 
 void prov_run_option(struct prov *p, const char *key, cJSON *value)
@@ -196,8 +186,6 @@ static enum status add_input(struct prov *p, const struct input *in, struct err 
     enum status s = copy(p, in->name, &fresh.name, err);
     if (!s && in->path)
         s = copy(p, in->path, &fresh.path, err);
-    if (!s && in->uri)
-        s = copy(p, in->uri, &fresh.uri, err);
     if (!s)
         p->inputs[p->n_inputs++] = fresh;
     return s;
@@ -289,26 +277,6 @@ enum status prov_input_model(struct prov *p, const char *source, const char *nam
     return s ? s : add_model(p, source, name, d, err);
 }
 
-enum status prov_input_definition(struct prov *p, const char *source, const char *name, const cJSON *definition,
-                                  struct err *err)
-{
-    struct buf b = BUF_INIT;
-    uint8_t d[DIGEST_B];
-    enum status s = json_write_canonical(&b, definition, err);
-    if (!s)
-        s = digest_bytes(b.data, b.n, d, err);
-    if (!s)
-        s = add_model(p, source, name, d, err);
-    buf_release(&b);
-    return s;
-}
-
-enum status prov_input_uri(struct prov *p, const char *uri, struct err *err)
-{
-    struct input in = {.path = uri, .name = uri, .uri = uri, .class = CLASS_MEASURED};
-    return add_input(p, &in, err);
-}
-
 /* The name of directory path (n bytes) from the name of in, a file below it: both end alike, and what
  * is left of the name is the directory's. A file outside of every tree has its base name only; then the
  * directory has its own. */
@@ -347,25 +315,7 @@ const char *prov_model_digest(const struct prov *p)
     return p->model_hex;
 }
 
-enum status prov_byproduct(struct prov *p, const char *path, const void *data, size_t n, struct err *err)
-{
-    uint8_t d[DIGEST_B];
-    char hex[DIGEST_HEX_LEN + 1];
-    enum status s = digest_bytes(data, n, d, err);
-    if (s)
-        return s;
-    digest_hex(d, hex);
-    cJSON *o = cJSON_CreateObject();
-    cJSON *digest = o ? cJSON_AddObjectToObject(o, "digest") : NULL;
-    if (!digest || !cJSON_AddStringToObject(digest, "sha256", hex) ||
-        !cJSON_AddStringToObject(o, "name", path_base(path)) || !cJSON_AddItemToArray(p->byproducts, o)) {
-        cJSON_Delete(o);
-        return err_set(err, ERR_MEMORY, "cannot allocate provenance");
-    }
-    return OK;
-}
-
-enum result_class prov_class(const struct prov *p, const struct schema *schema)
+static enum result_class weakest_class(const struct prov *p, const struct schema *schema)
 {
     enum result_class c = schema->class;
     if (c == CLASS_EXACT && strcmp(p->numerics, "exact") != 0)
@@ -392,13 +342,8 @@ static cJSON *inputs_json(struct prov *p)
             continue; // one file named by two paths
         cJSON *o = cJSON_CreateObject();
         bool good = o && list && cJSON_AddItemToArray(list, o) && cJSON_AddStringToObject(o, "name", in->name);
-        if (good && in->uri) {
-            good = cJSON_AddStringToObject(o, "uri", in->uri) != NULL;
-        } else if (good) {
-            cJSON *digest = cJSON_AddObjectToObject(o, "digest");
-            good = digest && cJSON_AddStringToObject(digest, "sha256", in->hex);
-        }
-        if (!good)
+        cJSON *digest = good ? cJSON_AddObjectToObject(o, "digest") : NULL;
+        if (!digest || !cJSON_AddStringToObject(digest, "sha256", in->hex))
             p->failed = true;
     }
     return list;
@@ -423,14 +368,12 @@ static cJSON *run_json(struct prov *p)
 {
     char finished[TIME_B];
     now_text(finished);
-    cJSON *r = cJSON_Duplicate(p->run, 1);
+    cJSON *r = cJSON_CreateObject();
     put_text(p, r, "sourceCommit", build_info()->commit);
     put(p, r, "dirty", cJSON_CreateBool(build_info()->dirty));
     put_text(p, r, "startedOn", p->started);
     put_text(p, r, "finishedOn", finished);
     put(p, r, "options", cJSON_Duplicate(p->options, 1));
-    if (cJSON_GetArraySize(p->byproducts))
-        put(p, r, "byproducts", cJSON_Duplicate(p->byproducts, 1));
     uint8_t d[DIGEST_B];
     char hex[DIGEST_HEX_LEN + 1];
     if (!digest_file("/proc/self/exe", d, NULL)) { // nowhere else than Linux; then the member is absent
@@ -475,7 +418,7 @@ static enum status build(struct prov *p, const struct schema *schema, cJSON *doc
     cJSON *recipe = recipe_json(p);
     put(p, platform, "numeric", cJSON_Duplicate(p->numeric, 1));
     put(p, platform, "machine", cJSON_Duplicate(p->machine, 1));
-    put_text(p, pred, "class", result_class_name(prov_class(p, schema)));
+    put_text(p, pred, "class", result_class_name(weakest_class(p, schema)));
     put_text(p, pred, "schema", schema->id);
     put_text(p, pred, "numerics", p->numerics);
     enum status s = canonical_hex(recipe, hex, err);

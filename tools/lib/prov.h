@@ -38,14 +38,11 @@ void prov_numerics(struct prov *p, const char *numerics); /* "exact" (default) o
 
 /* Inputs. prov_input_bytes: bytes already in memory that came from path ("-" = standard input); its own
  * statement beside it, if any, must match and gives the input's class. prov_input_file hashes the file
- * itself. prov_input_uri: a server; no digest, and nothing made from it may be exact. */
+ * itself. */
 enum status prov_input_bytes(struct prov *p, const char *path, const void *data, size_t n, struct err *err);
 enum status prov_input_file(struct prov *p, const char *path, struct err *err);
 enum status prov_input_model(struct prov *p, const char *source, const char *name, const char *dir,
                              const char *const *files, size_t n, struct err *err);
-enum status prov_input_uri(struct prov *p, const char *uri, struct err *err);
-enum status prov_input_definition(struct prov *p, const char *source, const char *name, const cJSON *definition,
-                                  struct err *err); /* synthetic: weights: digest of the canonical definition */
 
 /* prov_input_name - recorded name of an input given by path, or of a directory something below which was
  * read (a task folder); NULL when there is none. Borrowed. */
@@ -54,20 +51,15 @@ const char *prov_input_name(const struct prov *p, const char *path);
 /* prov_model_digest - lower-case hex digest recorded for "model:NAME" (empty string when there is none). */
 const char *prov_model_digest(const struct prov *p);
 
-/* Facts of platform and run. prov_backend: "cpu", isa in use. The run_ forms add members to run. */
+/* Facts of platform and run. prov_backend: "cpu", isa in use. */
 void prov_backend(struct prov *p, const char *backend, const char *isa);
 void prov_platform_fact(struct prov *p, bool numeric, const char *key, cJSON *value); /* consumes */
-void prov_run(struct prov *p, const char *key, cJSON *value);                         /* consumes */
 void prov_run_option(struct prov *p, const char *key, cJSON *value);                  /* consumes */
-enum status prov_byproduct(struct prov *p, const char *path, const void *data, size_t n, struct err *err);
 
 /* prov_statement - the statement of one payload as canonical JSON + LF. The class is the weakest of the
  * schema's own, the numerics' and the inputs'. name is the payload's base name. */
 enum status prov_statement(struct prov *p, const struct schema *schema, const char *name,
                            const uint8_t payload[DIGEST_B], struct buf *out, struct err *err);
-
-/* prov_class - what prov_statement would record for this schema. */
-enum result_class prov_class(const struct prov *p, const struct schema *schema);
 
 /* model_digest - SHA-256 of the sorted `sha256  name` lines of the files (n base names in dir). File
  * digests are cached by (device, inode, size, mtime ns, ctime ns) under $ASSAY_CACHE, else

@@ -305,24 +305,3 @@ size_t records_line(const struct records *r, size_t i)
 {
     return r->rows[i].line;
 }
-
-const cJSON *records_find(const struct records *r, const char *id)
-{
-    if (r->schema->n_keys != 1 || !r->sorted)
-        return NULL;
-    const char *name = r->schema->columns[r->schema->keys[0]].name;
-    size_t lo = 0;
-    size_t hi = r->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        const cJSON *v = json_get(r->rows[mid].obj, name);
-        int c = cJSON_IsString(v) ? strcmp(v->valuestring, id) : -1;
-        if (c == 0)
-            return r->rows[mid].obj;
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}

@@ -34,9 +34,6 @@ size_t records_count(const struct records *r);
 const cJSON *records_at(const struct records *r, size_t i); /* borrowed */
 size_t records_line(const struct records *r, size_t i);     /* 0 when added, not read */
 
-/* records_find - row whose single text key equals id, or NULL. Binary search after a parse or write. */
-const cJSON *records_find(const struct records *r, const char *id);
-
 /* record_check - one object against a schema; `where` names it. */
 enum status record_check(const struct schema *s, const cJSON *obj, const char *where, struct err *err);
 

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-void jsonw_quote(struct buf *out, const char *text, size_t n)
+/* Only '"', '\' and control characters are escaped. */
+static void quote(struct buf *out, const char *text, size_t n)
 {
     buf_char(out, '"');
     for (size_t i = 0; i < n; i++) {
@@ -41,7 +42,7 @@ static void begin(struct jsonw *w, const char *key)
     if (w->depth > 0)
         line(w);
     if (key != NULL) {
-        jsonw_quote(w->out, key, strlen(key));
+        quote(w->out, key, strlen(key));
         buf_str(w->out, w->compact ? ":" : ": ");
     }
     w->needs_comma = true;
@@ -70,7 +71,7 @@ void jsonw_close(struct jsonw *w, char bracket)
 void jsonw_strn(struct jsonw *w, const char *key, const char *value, size_t n)
 {
     begin(w, key);
-    jsonw_quote(w->out, value, n);
+    quote(w->out, value, n);
 }
 
 void jsonw_str(struct jsonw *w, const char *key, const char *value)

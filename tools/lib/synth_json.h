@@ -25,7 +25,4 @@ void jsonw_strn(struct jsonw *w, const char *key, const char *value, size_t n);
 void jsonw_int(struct jsonw *w, const char *key, int64_t value);
 void jsonw_raw(struct jsonw *w, const char *key, const char *value); /* true, null, 1e-05, ... */
 
-/* jsonw_quote - append text as a JSON string; only `"`, `\` and control characters are escaped. */
-void jsonw_quote(struct buf *out, const char *text, size_t n);
-
 #endif

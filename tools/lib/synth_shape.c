@@ -36,11 +36,6 @@ static const struct preset presets[] = {
 static const char *const names[] = {"gptoss",          "qwen3",   "yi",        "gptoss-tiny", "qwen3-tiny",
                                     "qwen3-tied-tiny", "yi-tiny", "yi-tiny-b", NULL};
 
-const char *const *synth_preset_names(void)
-{
-    return names;
-}
-
 enum status synth_preset(struct synth_shape *out, const char *name, struct err *err)
 {
     for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)

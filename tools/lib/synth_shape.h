@@ -25,9 +25,6 @@ struct synth_shape {
  * "qwen3", "yi"). ERR_USAGE listing the names for another. */
 enum status synth_preset(struct synth_shape *out, const char *name, struct err *err);
 
-/* synth_preset_names - NULL-ended, static. */
-const char *const *synth_preset_names(void);
-
 /* synth_shape_check - everything the formats and the reference programs ask of a shape: ERR_USAGE with
  * the option, what was expected and what was found. */
 enum status synth_shape_check(const struct synth_shape *s, struct err *err);

@@ -46,7 +46,8 @@ static enum status keep_id(const struct grader *g, size_t doc, const char **out)
     return s;
 }
 
-enum status task_ids(const struct task *t, const struct task_options *o, struct arena *arena,
+/* Ids of every request, in order: a list of n in arena. */
+static enum status request_ids(const struct task *t, const struct task_options *o, struct arena *arena,
                      const char *const **out, size_t *n, struct err *err)
 {
     size_t total = 0;
@@ -287,7 +288,7 @@ enum status task_grade(struct grade **out, const struct task *t, const struct ta
         return s;
     struct grader g = {.task = t, .options = o, .answers = answers, .rules = rules, .arena = arena,
                        .n_docs = task_docs(t, o), .n_filters = t->kind == TASK_GENERATE ? t->n_filters : 1, .err = err};
-    if ((s = task_ids(t, o, arena, &ids, &n_ids, err)) || (s = transcripts_match(answers, ids, n_ids, err)) ||
+    if ((s = request_ids(t, o, arena, &ids, &n_ids, err)) || (s = transcripts_match(answers, ids, n_ids, err)) ||
         (s = arena_alloc(arena, &items, g.n_docs * g.n_filters, sizeof(struct grade_item), err)) ||
         (s = arena_alloc(arena, &p, 1, sizeof(struct grade), err)) ||
         (s = arena_alloc(arena, &q, 1, sizeof(struct grade_owned), err)))

@@ -70,8 +70,4 @@ enum status task_grade(struct grade **out, const struct task *t, const struct ta
                        const struct transcripts *answers, const struct grade_options *g, struct err *err);
 void grade_free(struct grade *g); /* NULL is fine */
 
-/* task_ids - ids of every request, in order: a list of n in arena. */
-enum status task_ids(const struct task *t, const struct task_options *o, struct arena *arena,
-                     const char *const **out, size_t *n, struct err *err);
-
 #endif

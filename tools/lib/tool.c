@@ -301,11 +301,6 @@ struct cli_texts tool_operands(const struct tool *t)
     return cli_operands(t->cli);
 }
 
-const char *tool_root(const struct tool *t)
-{
-    return t->common.root;
-}
-
 struct progress *tool_progress(struct tool *t)
 {
     return t->progress;

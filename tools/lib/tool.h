@@ -57,7 +57,6 @@ uint64_t tool_seed(const struct tool *t);
 size_t tool_threads(const struct tool *t); /* never 0 */
 bool tool_given(const struct tool *t, const char *option);
 struct cli_texts tool_operands(const struct tool *t);
-const char *tool_root(const struct tool *t); /* --root, or NULL */
 struct progress *tool_progress(struct tool *t);
 struct prov *tool_prov(struct tool *t);
 
