@@ -3,14 +3,14 @@
 #include "base/fmath.h"
 #include "base/mem.h"
 #include "cpu/cpu.h"
+#include "quant/mxfp4.h"
 
 /* Packing of weights into tiles: validated, flushed as the operand rule says, transposed so that one
  * 64-byte load holds 16 output rows. The source is read once, row by row, and never copied whole. */
 
 enum {
     SCALE_LO = 127 - 55, // the block's e + o may be multiplied by scales of these bytes (numerics.md)
-    SCALE_HI = 127 + 60,
-    MX_BLOCK_B = 16 // bytes of 32 codes in the source
+    SCALE_HI = 127 + 60
 };
 
 struct row_source {
@@ -35,7 +35,7 @@ static struct row_source mxfp4_row(const struct matrix_source *src, size_t row)
 {
     const struct matrix_part *p = find_part(src, &row);
     size_t n_blocks = src->n_cols / BLOCK;
-    return (struct row_source){p->data + row * n_blocks * MX_BLOCK_B, p->scales + row * n_blocks};
+    return (struct row_source){p->data + row * n_blocks * MXFP4_GROUP_B, p->scales + row * n_blocks};
 }
 
 static struct row_source source_row(const struct matrix_source *src, size_t row)
@@ -44,24 +44,6 @@ static struct row_source source_row(const struct matrix_source *src, size_t row)
         return mxfp4_row(src, row);
     const struct matrix_part *p = find_part(src, &row);
     return (struct row_source){p->data + row * src->n_cols * 2, NULL};
-}
-
-/* bf16 image of E2M1 code x 2^(scale - 127): exact, subnormals included; >= 2^60 keeps a large image. */
-static uint16_t mxfp4_image(unsigned code, unsigned scale)
-{
-    unsigned magnitude = code & 7;
-    uint16_t sign = (uint16_t)((code & 8) << 12);
-    if (magnitude == 0)
-        return sign;
-    // codes 1, 2, 3, 4, 5, 6, 7 are 0.5, 1, 1.5, 2, 3, 4, 6: exponent and one mantissa bit
-    int exponent = magnitude == 1 ? -1 : (int)(magnitude >> 1) - 1;
-    unsigned significand = magnitude > 1 && (magnitude & 1) ? 0xc0u : 0x80u;
-    int field = (int)scale + exponent;
-    if (field > 254)
-        return sign | 0x7f80u;
-    if (field < 1)
-        return (uint16_t)(sign | significand >> (1 - field));
-    return (uint16_t)(sign | (unsigned)field << 7 | (significand & 0x7fu));
 }
 
 static unsigned mxfp4_code(const uint8_t *row, size_t k)
@@ -100,7 +82,7 @@ static void note(bool *flag)
 
 static bool bad_value(const struct matrix_source *src, const struct row_source *r, size_t k)
 {
-    if (src->format == WEIGHT_MXFP4 && r->scales[k / BLOCK] == 255)
+    if (src->format == WEIGHT_MXFP4 && r->scales[k / BLOCK] == MXFP4_SCALE_NAN)
         return true;
     return !bf16_in_range(source_value(src, r, k));
 }
@@ -155,9 +137,9 @@ static void pack_mxfp4(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
         struct row_source r = mxfp4_row(p->src, row);
         uint8_t *tile = m->data + row / TILE * m->tile_b;
-        uint8_t *scales = tile + m->n_blocks * MX_BLOCK_B * TILE;
+        uint8_t *scales = tile + m->n_blocks * MXFP4_GROUP_B * TILE;
         // the file's 4 bytes of 8 inputs are, little-endian, the word the kernels want
-        for (size_t i = 0; i < m->n_blocks * MX_BLOCK_B / 4; i++)
+        for (size_t i = 0; i < m->n_blocks * MXFP4_GROUP_B / 4; i++)
             memcpy(tile + (i * TILE + row % TILE) * 4, r.data + 4 * i, 4);
         for (size_t b = 0; b < m->n_blocks; b++)
             scales[b * TILE + row % TILE] = r.scales[b];
@@ -180,7 +162,7 @@ static enum status report_bad(const struct pack *p, struct err *err)
     size_t k = 0;
     while (!bad_value(p->src, &r, k))
         k++;
-    if (p->src->format == WEIGHT_MXFP4 && r.scales[k / BLOCK] == 255)
+    if (p->src->format == WEIGHT_MXFP4 && r.scales[k / BLOCK] == MXFP4_SCALE_NAN)
         return err_set(err, ERR_RANGE, "matrix '%s' row %zu column %zu: expected a number, found scale byte 255 (NaN)",
                        p->src->name, p->bad_row, k);
     return err_set(err, ERR_RANGE, "matrix '%s' row %zu column %zu: expected a magnitude below 2^60, found %g",
@@ -240,7 +222,7 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
         if (p.extreme_scale)
             m->format = WEIGHT_BF16;
     }
-    size_t block_b = m->format == WEIGHT_BF16 ? TILE * BLOCK * 2 : TILE * (MX_BLOCK_B + 1);
+    size_t block_b = m->format == WEIGHT_BF16 ? TILE * BLOCK * 2 : TILE * (MXFP4_GROUP_B + 1);
     if (!size_mul(m->n_blocks, block_b, &m->tile_b) || !size_add(m->tile_b, 63, &m->tile_b) ||
         !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes)) {
         s = err_set(err, ERR_MEMORY, "matrix '%s': %zu x %zu overflows", src->name, n_rows, src->n_cols);
@@ -291,7 +273,7 @@ void cpu_matrix_poison(struct matrix *m)
     for (size_t i = 0; i < m->n_tiles; i++) {
         uint8_t *tile = m->data + i * m->tile_b;
         if (m->format == WEIGHT_MXFP4)
-            memset(tile + m->n_blocks * MX_BLOCK_B * TILE, 255, m->n_blocks * TILE);
+            memset(tile + m->n_blocks * MXFP4_GROUP_B * TILE, MXFP4_SCALE_NAN, m->n_blocks * TILE);
         else
             memset(tile, 0xff, m->tile_b);
     }

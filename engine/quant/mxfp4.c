@@ -2,46 +2,37 @@
 
 #include <string.h>
 
-/* Magnitudes of codes 0..7 doubled, so that they are integers. */
-static unsigned twice(unsigned code)
-{
-    code &= 7;
-    return code < 4 ? code : code < 6 ? (code - 2) * 2 : (code - 4) * 4;
-}
+#include "base/fmath.h"
 
-float mxfp4_code_f32(unsigned code)
+uint16_t mxfp4_image(unsigned code, unsigned scale)
 {
-    float v = (float)twice(code) * 0.5f;
-    return code & 8 ? -v : v;
-}
-
-/* bf16 image of code * 2^(scale - 127). */
-static bool decode_one(unsigned code, int scale, uint16_t *out)
-{
-    unsigned t = twice(code); // 0 1 2 3 4 6 8 12
-    if (t == 0) {
-        *out = 0;
-        return true;
-    }
-    int top = t >= 8 ? 3 : t >= 4 ? 2 : t >= 2 ? 1 : 0;
-    int exponent = top - 1 + scale - 127;
-    if (exponent >= 60)
-        return false;
-    unsigned mantissa = ((t - (1u << top)) << 7) >> top; // exact: t has at most two bits set
-    *out = exponent < -56 ? 0 : (uint16_t)((code & 8) << 12 | (unsigned)(exponent + 127) << 7 | mantissa);
-    return true;
+    unsigned magnitude = code & 7;
+    uint16_t sign = (uint16_t)((code & 8) << 12);
+    if (magnitude == 0)
+        return sign;
+    // codes 1, 2, 3, 4, 5, 6, 7 are 0.5, 1, 1.5, 2, 3, 4, 6: exponent and one mantissa bit
+    int exponent = magnitude == 1 ? -1 : (int)(magnitude >> 1) - 1;
+    unsigned significand = magnitude > 1 && (magnitude & 1) ? 0xc0u : 0x80u;
+    int field = (int)scale + exponent;
+    if (field > 254)
+        return sign | 0x7f80u;
+    if (field < 1)
+        return (uint16_t)(sign | significand >> (1 - field));
+    return (uint16_t)(sign | (unsigned)field << 7 | (significand & 0x7fu));
 }
 
 bool mxfp4_decode(const uint8_t codes[MXFP4_GROUP_B], uint8_t scale, uint16_t out[MXFP4_GROUP])
 {
     if (scale == MXFP4_SCALE_NAN)
         return false;
-    bool good = true;
-    for (unsigned b = 0; b < MXFP4_GROUP_B; b++) {
-        good &= decode_one(codes[b] & 15u, scale, &out[2 * b]);
-        good &= decode_one(codes[b] >> 4, scale, &out[2 * b + 1]);
+    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
+        uint16_t image = mxfp4_image((unsigned)codes[i / 2] >> (i % 2 * 4) & 15u, scale);
+        unsigned magnitude = image & 0x7fffu;
+        if (magnitude >= BF16_OPERAND_END)
+            return false;
+        out[i] = magnitude < BF16_OPERAND_MIN ? 0 : image;
     }
-    return good;
+    return true;
 }
 
 static int floor_log2(float x) // x normal and positive
@@ -77,7 +68,7 @@ void mxfp4_encode(const float x[MXFP4_GROUP], uint8_t codes[MXFP4_GROUP_B], uint
         float a = (x[i] < 0 ? -x[i] : x[i]) * inverse;
         unsigned best = 0;
         for (unsigned c = 1; c < 8; c++) {
-            float middle = (mxfp4_code_f32(c - 1) + mxfp4_code_f32(c)) * 0.5f;
+            float middle = (bf16_to_f32(mxfp4_image(c - 1, 127)) + bf16_to_f32(mxfp4_image(c, 127))) * 0.5f;
             if (a > middle || (a >= middle && c % 2 == 0))
                 best = c;
         }

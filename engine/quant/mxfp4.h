@@ -9,8 +9,9 @@
 
 enum { MXFP4_GROUP = 32, MXFP4_GROUP_B = 16, MXFP4_SCALE_NAN = 255 };
 
-/* mxfp4_code_f32 - E2M1 code 0..15 (sign, 2 exponent bits, 1 mantissa bit) without its scale. */
-float mxfp4_code_f32(unsigned code);
+/* mxfp4_image - bf16 of E2M1 code 0..15 (sign, 2 exponent bits, 1 mantissa bit) times 2^(scale - 127):
+ * exact, subnormals included; beyond the largest bf16 it is infinite. scale 0..254. */
+uint16_t mxfp4_image(unsigned code, unsigned scale);
 
 /* mxfp4_decode - 32 bf16 operands of one group: code * 2^(scale - 127), exact; what is below 2^-56
  * becomes +0 (numerics.md: Operands).

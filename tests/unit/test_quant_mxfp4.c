@@ -55,6 +55,17 @@ static void decodes_every_code(void **state)
     assert_false(mxfp4_decode(zeros, 255, out));
 }
 
+/* Where bf16 itself ends. */
+static void images_at_the_ends(void **state)
+{
+    (void)state;
+    assert_int_equal(mxfp4_image(1, 0), 0x0020);  // 2^-128: subnormal, exact
+    assert_int_equal(mxfp4_image(3, 0), 0x0060);  // 1.5 * 2^-127
+    assert_int_equal(mxfp4_image(15, 253), 0xff80); // -6 * 2^126 = -1.5 * 2^128: infinite
+    assert_int_equal(mxfp4_image(2, 254), 0x7f00);         // 2^127
+    assert_int_equal(mxfp4_image(8, 200), 0x8000);         // -0
+}
+
 static void encodes_back(void **state)
 {
     (void)state;
@@ -86,6 +97,6 @@ static void encodes_back(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_every_code), cmocka_unit_test(encodes_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_every_code), cmocka_unit_test(images_at_the_ends), cmocka_unit_test(encodes_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
