@@ -250,26 +250,10 @@ static enum status add_item(struct records *out, const struct accuracy_args *a, 
     return records_add(out, obj, err);
 }
 
-static enum status grade_transcripts(struct tool *t, const struct accuracy_args *a, const struct task *task,
-                                     const struct task_options *o, struct grade **out, struct records **records,
-                                     struct transcripts **answers, struct err *err)
-{
-    struct grade_options rules = {.force_raw = a->ask.force_raw};
-    void *p;
-    enum status s = tool_read_records(t, a->transcripts, "transcripts", records, err);
-    if (s || (s = mem_alloc(&p, records_count(*records), sizeof(const cJSON *), "transcripts", err)))
-        return s;
-    const cJSON **rows = p;
-    for (size_t i = 0; i < records_count(*records); i++)
-        rows[i] = records_at(*records, i);
-    s = transcripts_new(answers, rows, records_count(*records), a->transcripts, err);
-    mem_free(p);
-    return s ? s : task_grade(out, task, o, *answers, &rules, err);
-}
-
 static enum status run_grade(struct tool *t, const void *args, struct err *err)
 {
     const struct accuracy_args *a = args;
+    const struct grade_options rules = {.force_raw = a->ask.force_raw};
     struct task_options o;
     struct task *task = NULL;
     struct records *rows = NULL;
@@ -281,7 +265,8 @@ static enum status run_grade(struct tool *t, const void *args, struct err *err)
     enum status s;
     if ((s = task_check_model_name(a->model, err)) || (s = open_task(t, &a->ask, &task, &o, err)) ||
         (s = task_shots(task, &o, &shots, err)) ||
-        (s = grade_transcripts(t, a, task, &o, &g, &rows, &answers, err)) ||
+        (s = transcripts_read(t, a->transcripts, &rows, &answers, err)) ||
+        (s = task_grade(&g, task, &o, answers, &rules, err)) ||
         (s = table_new(&out, "accuracy", err)) || (s = records_new(&items, "items", err)))
         goto out;
     for (size_t i = 0; i < g->n_sums; i++)

@@ -252,21 +252,6 @@ static enum status add_item(struct records *out, const struct grade_args *a, con
     return records_add(out, obj, err);
 }
 
-static enum status read_answers(struct tool *t, const char *path, struct records **records, struct transcripts **out,
-                                struct err *err)
-{
-    void *p;
-    enum status s = tool_read_records(t, path, "transcripts", records, err);
-    if (s || (s = mem_alloc(&p, records_count(*records), sizeof(const cJSON *), "transcripts", err)))
-        return s;
-    const cJSON **rows = p;
-    for (size_t i = 0; i < records_count(*records); i++)
-        rows[i] = records_at(*records, i);
-    s = transcripts_new(out, rows, records_count(*records), path, err);
-    mem_free(p);
-    return s;
-}
-
 static enum status run_grade(struct tool *t, const void *args, struct err *err)
 {
     const struct grade_args *a = args;
@@ -284,7 +269,7 @@ static enum status run_grade(struct tool *t, const void *args, struct err *err)
     enum status s;
     if ((s = task_check_model_name(a->model, err)) || (s = arena_new(&arena, 1 << 16, err)) ||
         (s = refusal_suite_read(t, a->suite, &suite, err)) ||
-        (s = read_answers(t, a->transcripts, &rows, &answers, err)) || (s = match(suite, a, answers, arena, err)) ||
+        (s = transcripts_read(t, a->transcripts, &rows, &answers, err)) || (s = match(suite, a, answers, arena, err)) ||
         (a->labels && (s = tool_read_table(t, a->labels, "safety_labels", &labels, err))) ||
         (s = grade_all(suite, a, answers, labels, arena, &replies, &n, err)) ||
         (s = refusal_rates(replies, n, labels != NULL, arena, &rates, &n_rates, err)) ||

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 /* dir + '/' + name, without a doubled slash. */
 static enum status join(struct buf *out, const char *dir, const char *name, struct err *err)
 {
@@ -66,6 +68,21 @@ enum status refusal_suite_read(struct tool *t, const char *dir, struct refusal_s
         *out = suite;
     buf_release(&path);
     buf_release(&bytes);
+    return s;
+}
+
+enum status transcripts_read(struct tool *t, const char *path, struct records **records, struct transcripts **out,
+                             struct err *err)
+{
+    void *p;
+    enum status s = tool_read_records(t, path, "transcripts", records, err);
+    if (s || (s = mem_alloc(&p, records_count(*records), sizeof(const cJSON *), "transcripts", err)))
+        return s;
+    const cJSON **rows = p;
+    for (size_t i = 0; i < records_count(*records); i++)
+        rows[i] = records_at(*records, i);
+    s = transcripts_new(out, rows, records_count(*records), path, err);
+    mem_free(p);
     return s;
 }
 

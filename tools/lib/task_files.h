@@ -3,6 +3,7 @@
 
 #include "lib/refusal_suite.h"
 #include "lib/task.h"
+#include "lib/task_transcripts.h"
 #include "lib/tool.h"
 
 /* Definitions from their folders, every file read through the tool, so that it becomes an input of the
@@ -13,6 +14,10 @@ enum status task_read(struct tool *t, const char *dir, struct task **out, struct
 
 /* refusal_suite_read - DIR/suite.json and its prompts, checked. */
 enum status refusal_suite_read(struct tool *t, const char *dir, struct refusal_suite **out, struct err *err);
+
+/* transcripts_read - transcripts.jsonl of infer, indexed; the rows are borrowed from *records. */
+enum status transcripts_read(struct tool *t, const char *path, struct records **records, struct transcripts **out,
+                             struct err *err);
 
 /* task_check_model_name - a label for rows: not empty, no '/' (a path would leave this machine), no
  * control characters. ERR_USAGE. */
