@@ -116,6 +116,8 @@ mistake "latency: a word that is no choice" "--format: expected csv|json, found 
 mistake "memory: a required option" "option '--model SOURCE' is required" memory
 mistake "ablate: no such factor" "found 'foo'" ablate --model "$no" --factors foo --out "$out"
 mistake "accuracy: no command" "expected a command, found none" accuracy
+mistake "accuracy: no such command" "unknown command 'score'; --help lists them" accuracy score
+mistake "accuracy: an option in its place" "expected a command before '--chat'" accuracy --chat
 mistake "accuracy: a command mistyped" "the nearest is 'grade'" accuracy graed
 mistake "verify: a command mistyped" "the nearest is 'compare'" verify compar
 mistake "accuracy: no such task" "cannot open '$no/task.json'" accuracy make-requests --task "$no" --out "$out"

@@ -233,9 +233,12 @@ static int unknown_command(const struct tool_def *def, const char *word)
     }
     if (best)
         (void)fprintf(stderr, "%s: unknown command '%.64s'; the nearest is '%s'\n", def->name, word, best);
+    else if (*word == '-')
+        (void)fprintf(stderr, "%s: expected a command before '%.64s'; --help lists them\n", def->name, word);
+    else if (*word)
+        (void)fprintf(stderr, "%s: unknown command '%.64s'; --help lists them\n", def->name, word);
     else
-        (void)fprintf(stderr, "%s: expected a command, found %s%.64s%s; --help lists them\n", def->name, *word ? "'" : "",
-                      *word ? word : "none", *word ? "'" : "");
+        (void)fprintf(stderr, "%s: expected a command, found none; --help lists them\n", def->name);
     return 2;
 }
 
