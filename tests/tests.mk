@@ -35,10 +35,16 @@ analyze: ## gcc -fanalyzer over engine and tools
 test: deps ## the whole test suite (installs what is missing)
 	$(Q)$(MAKE) --no-print-directory test-run
 
-test-run: all man unit-bin check-headers models
-	$(Q)$(MAKE) --no-print-directory CONFIG=asan unit-bin
-	$(Q)$(MAKE) --no-print-directory CONFIG=fault all unit-bin
-	$(Q)$(MAKE) --no-print-directory CONFIG=wrongseg all
+# The fault build (ASSAY_FAULT, kills) and the wrong build need only the programs their tests run.
+FAULT_BIN := $(addprefix $(BUILD)/fault/,$(addprefix bin/,accuracy infer memory synth unify verify) tests/test_parity)
+J := -j$(shell nproc)
+
+test-run:
+	$(Q)$(MAKE) --no-print-directory $(J) all unit-bin check-headers
+	$(Q)$(MAKE) --no-print-directory models
+	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=asan unit-bin
+	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=fault $(FAULT_BIN)
+	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=wrongseg $(BUILD)/wrongseg/bin/infer
 	$(Q)BIN=$(BIN) tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
 
 -include $(UNIT_SRC:%.c=$(B)/%.d)

@@ -21,7 +21,7 @@ struct verify_args {
 };
 
 #define FORMAT(S) CLI_CHOICE(S, format, CLI_RUN, "format", 0, "text|json", "text", "form of the report")
-#define ALL(S) CLI_FLAG(S, all, CLI_RUN, "all", 'a', "print what passed as well")
+#define ALL(S) CLI_FLAG(S, all, CLI_RUN, "all", 'a', "also print what passed, and what older sources made")
 #define ALLOW(S) \
     CLI_TEXT(S, allow, CLI_RUN, "allow", 0, "FILE", NULL, "list of skips that are accepted (pipelines/verify.allow)")
 

@@ -162,8 +162,8 @@ void report_text(const struct report *r, const char *program, bool all, struct b
 {
     for (size_t i = 0; i < r->n; i++) {
         const struct finding *f = &r->items[i];
-        if (f->verdict == VERDICT_PASS && !all)
-            continue;
+        if ((f->verdict == VERDICT_PASS || f->verdict == VERDICT_OLD) && !all)
+            continue; // OLD passes and is counted: after any edit of a tool it holds for every file
         buf_printf(out, "%-7s %-9s %s%s%s%s\n", names[f->verdict], f->check, f->subject, *f->detail ? ": " : "", f->detail,
                    f->verdict == VERDICT_SKIP && !f->allowed ? " (not allowed)" : "");
     }
