@@ -77,8 +77,8 @@ static const char *differing_input(struct comparison *c, const struct tree_file 
     {
         const char *name = cJSON_GetStringValue(json_get(in, "name"));
         const struct tree_file *from = name ? tree_find(c->a, name) : NULL;
-        if (!from)
-            continue;
+        if (!from || !tree_is_payload(from))
+            continue; // the manifest differs when any time in a statement does
         enum verdict v = judge(c, (size_t)(from - c->a->files), depth + 1, err);
         if (v == VERDICT_FAIL || v == VERDICT_DERIVED || v == VERDICT_MISSING)
             return name;
@@ -140,6 +140,26 @@ static enum verdict compare_bytes(struct comparison *c, const struct tree_file *
     return VERDICT_FAIL;
 }
 
+/* Why a file may be in one tree alone: its platform was not measured there, or it is made from files of
+ * other people, who were not at hand. NULL when nothing excuses it. */
+static const char *excuse(const struct tree_file *f, const struct tree *other)
+{
+    size_t n = strcspn(f->name, "/") + 1;
+    size_t i = 0;
+    if (f->statement && f->statement->class && strcmp(f->statement->class, "external") == 0)
+        return "external: made where other people's files are at hand";
+    while (i < other->n && strncmp(other->files[i].name, f->name, n) != 0)
+        i++;
+    bool measured = f->statement && f->statement->class && strcmp(f->statement->class, "measured") == 0;
+    return measured && i == other->n ? "measured: the other tree has no such platform" : NULL;
+}
+
+static void alone(struct comparison *c, const struct tree_file *f, const struct tree *other, const char *what)
+{
+    const char *why = excuse(f, other);
+    report_add(c->report, why ? VERDICT_SKIP : VERDICT_MISSING, "compare", f->name, "%s", why ? why : what);
+}
+
 static enum verdict judge(struct comparison *c, size_t i, int depth, struct err *err)
 {
     const struct tree_file *a = &c->a->files[i];
@@ -150,8 +170,8 @@ static enum verdict judge(struct comparison *c, size_t i, int depth, struct err 
     if (depth > 64) {
         report_add(c->report, v, "compare", a->name, "its inputs form a circle");
     } else if (!b) {
-        v = VERDICT_MISSING;
-        report_add(c->report, v, "compare", a->name, "the other tree does not have it");
+        v = excuse(a, c->b) ? VERDICT_SKIP : VERDICT_MISSING;
+        alone(c, a, c->b, "the other tree does not have it");
     } else if (!a->statement || !a->statement->sound || !b->statement || !b->statement->sound) {
         report_add(c->report, v, "compare", a->name, "it has no sound statement in both trees");
     } else if (strcmp(a->statement->class, b->statement->class) != 0) {
@@ -188,7 +208,7 @@ enum status check_compare(const struct tree *a, const struct tree *b, const char
             (void)judge(&c, i, 0, err);
     for (size_t i = 0; i < b->n; i++)
         if (tree_is_payload(&b->files[i]) && !tree_find(a, b->files[i].name))
-            report_add(r, VERDICT_MISSING, "compare", b->files[i].name, "only the other tree has it");
+            alone(&c, &b->files[i], a, "only the other tree has it");
     mem_free(c.verdicts);
     return OK;
 }

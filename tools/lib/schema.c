@@ -17,7 +17,7 @@ struct schema_set {
     struct schema **items;
 };
 
-static const char *const class_names[] = {"exact", "pinned", "measured", "external"};
+static const char *const class_names[] = {"exact", "external", "pinned", "measured"};
 static const char *const format_names[] = {"csv", "jsonl", "json", "bytes"};
 static const char *const type_names[] = {"int", "real", "text", "sha256", "enum", "bool", "ints", "texts", "reals", "json"};
 

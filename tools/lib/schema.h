@@ -10,7 +10,10 @@
 /* What a result file holds: results/schemas/NAME.json, embedded at build time so that tools work from
  * any directory. The same description drives writing, reading and verify. */
 
-enum result_class { CLASS_EXACT, CLASS_PINNED, CLASS_MEASURED, CLASS_EXTERNAL }; /* strongest first */
+/* What must be equal when a file is made again, strongest first: the bytes (exact); the bytes, given
+ * files that are not ours (external); the bytes on an equal platform (pinned); keys and counts, the
+ * values within bands (measured). */
+enum result_class { CLASS_EXACT, CLASS_EXTERNAL, CLASS_PINNED, CLASS_MEASURED };
 const char *result_class_name(enum result_class c);
 bool result_class_parse(const char *text, enum result_class *out);
 
