@@ -1,7 +1,7 @@
 # The tiny models, made by synth in a fraction of a second each; a directory whose bytes would not
 # change is left alone, so nothing that depends on it is rebuilt. The stamp stands beside the directory:
 # a model directory holds only what a real one holds.
-TINY_MODELS := gptoss-tiny qwen3-tiny qwen3-tied-tiny yi-tiny
+TINY_MODELS := gptoss-tiny gptoss-tiny-bf16 qwen3-tiny qwen3-tied-tiny yi-tiny
 MODELS_DIR := $(BUILD)/models
 
 define tiny_model

@@ -6,7 +6,7 @@
 
 struct args {
     const char *family, *out;
-    bool tied;
+    bool tied, dequantised;
     int64_t shards;
     int64_t layers, d_model, d_ff, heads, kv_heads, head_dim, vocab, context; /* 0 = the preset's */
     int64_t experts, experts_used, window;
@@ -16,11 +16,12 @@ struct args {
 
 static const struct cli_option options[] = {
     CLI_TEXT(struct args, family, CLI_RECIPE, "family", 0, "NAME", CLI_REQUIRED,
-             "gptoss, qwen3, yi, or a preset: gptoss-tiny, qwen3-tiny, qwen3-tied-tiny, yi-tiny, yi-tiny-b"),
+             "gptoss, qwen3, yi, or a preset: gptoss-tiny, qwen3-tiny, qwen3-tied-tiny, yi-tiny, yi-tiny-b, gptoss-tiny-bf16"),
     CLI_TEXT(struct args, out, CLI_OUTPUT, "out", 'o', "DIR", CLI_REQUIRED, "directory to make"),
     CLI_INT(struct args, shards, CLI_RECIPE, "shards", 0, "N", "1", 1, 99999,
             "weight files; more than 1 also makes model.safetensors.index.json"),
     CLI_FLAG(struct args, tied, CLI_RECIPE, "tied", 0, "no lm_head: the embedding is used (qwen3, yi)"),
+    CLI_FLAG(struct args, dequantised, CLI_RECIPE, "dequantised", 0, "experts as BF16 instead of MXFP4, the same values (gptoss)"),
     SIZE(layers, "layers", "layers L (0: the preset's, here and below)"),
     SIZE(d_model, "d-model", "hidden size d"),
     SIZE(d_ff, "d-ff", "intermediate size f"),
@@ -61,6 +62,7 @@ static enum status run(struct tool *t, const void *vargs, struct err *err)
     override(&s.n_experts_used, a->experts_used);
     override(&s.window, a->window);
     s.tied = s.tied || a->tied;
+    s.dequantised = s.dequantised || a->dequantised;
     s.seed = tool_seed(t);
     st = synth_model_write(a->out, &s, (size_t)a->shards, &changed, err);
     if (st == OK)

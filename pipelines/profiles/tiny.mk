@@ -29,3 +29,5 @@ ABLATE_OUT_TOK := 32
 ABLATE_CONTEXTS := 64,256,1024
 ABLATE_BLOCKS := 5
 ABLATE_REQUESTS := 3
+# The same model in another weight format, for factor weight-format.
+ALT_gptoss-tiny := gptoss-tiny-bf16

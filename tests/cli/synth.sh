@@ -59,6 +59,17 @@ data() { # bytes behind the header
     tail -c +$((header + 9)) "$1"
 }
 
+decoded() { # experts as BF16 are other bytes and the same numbers: the logits have the same digest
+    "$synth" --quiet --family gptoss-tiny --out "$dir/mx" && "$synth" --quiet --family gptoss-tiny --dequantised --out "$dir/bf" || return 1
+    grep -qa quantization_config "$dir/mx/config.json" && ! grep -qa quantization_config "$dir/bf/config.json" || return 1
+    ! cmp -s "$dir/mx/model.safetensors" "$dir/bf/model.safetensors" || return 1
+    [ "$(digest "$dir/mx")" = "$(digest "$dir/bf")" ]
+}
+
+digest() {
+    "${synth%/*}/infer" --quiet --model "$1" --tokens 1,2,3,4,5,6,7,8 --max-tokens 24 --format json | grep -o '"logits_sha256":"[0-9a-f]\{64\}"'
+}
+
 overrides() {
     "$synth" --quiet --family gptoss --layers 2 --d-model 64 --d-ff 32 --heads 6 --kv-heads 3 --head-dim 32 --experts 5 \
         --experts-used 2 --window 8 --vocab 500 --context 777 --seed 9 --out "$dir/o" || return 1
@@ -104,6 +115,8 @@ for family in gptoss-tiny qwen3-tiny qwen3-tied-tiny yi-tiny; do
 done
 check "an equal directory is not touched" untouched
 check "shards hold the bytes of the single file" sharded
+check "dequantised experts give the same logits, bit for bit" decoded
+check "no dequantised dense model" refused "expected a gpt-oss model" --family yi --dequantised
 check "every shape option reaches the config" overrides
 check "tied is tied: no lm_head" bash -c "'$synth' --quiet --family yi --tied --out '$dir/tied' && ! grep -qa lm_head '$dir/tied/model.safetensors'"
 check "a directory synth did not make is left alone" foreign

@@ -35,13 +35,15 @@ static void gptoss_keys(struct jsonw *w, const struct synth_shape *s, const stru
     jsonw_int(w, "num_local_experts", (int64_t)s->n_experts);
     jsonw_raw(w, "output_router_logits", "false");
     id(w, "pad_token_id", t, "<|endoftext|>");
-    jsonw_open(w, "quantization_config", '{');
-    jsonw_open(w, "modules_to_not_convert", '[');
-    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
-        jsonw_str(w, NULL, kept[i]);
-    jsonw_close(w, ']');
-    jsonw_str(w, "quant_method", "mxfp4");
-    jsonw_close(w, '}');
+    if (!s->dequantised) {
+        jsonw_open(w, "quantization_config", '{');
+        jsonw_open(w, "modules_to_not_convert", '[');
+        for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+            jsonw_str(w, NULL, kept[i]);
+        jsonw_close(w, ']');
+        jsonw_str(w, "quant_method", "mxfp4");
+        jsonw_close(w, '}');
+    }
     jsonw_open(w, "rope_scaling", '{');
     jsonw_raw(w, "beta_fast", "32.0");
     jsonw_raw(w, "beta_slow", "1.0");

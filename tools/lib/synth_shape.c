@@ -16,6 +16,10 @@ struct preset {
     {.family = SYNTH_GPTOSS, .n_layers = 4, .d_model = 96, .d_ff = 160, .n_heads = 8, .n_kv_heads = 2, \
      .head_dim = 64, .vocab_size = 640, .n_experts = 6, .n_experts_used = 4, .window = 16,             \
      .max_context_tok = 131072, .seed = 1234}
+#define GPTOSS_TINY_BF16                                                                                \
+    {.family = SYNTH_GPTOSS, .n_layers = 4, .d_model = 96, .d_ff = 160, .n_heads = 8, .n_kv_heads = 2, \
+     .head_dim = 64, .vocab_size = 640, .n_experts = 6, .n_experts_used = 4, .window = 16,             \
+     .max_context_tok = 131072, .dequantised = true, .seed = 1234}
 #define QWEN3_TINY(is_tied)                                                                              \
     {.family = SYNTH_QWEN3, .n_layers = 3, .d_model = 320, .d_ff = 768, .n_heads = 4, .n_kv_heads = 2, \
      .head_dim = 128, .vocab_size = 640, .max_context_tok = 40960, .tied = (is_tied), .seed = 1234}
@@ -31,10 +35,11 @@ static const struct preset presets[] = {
     {"yi", YI_TINY},                   {"gptoss-tiny", GPTOSS_TINY},
     {"qwen3-tiny", QWEN3_TINY(false)}, {"qwen3-tied-tiny", QWEN3_TINY(true)},
     {"yi-tiny", YI_TINY},              {"yi-tiny-b", YI_TINY_B},
+    {"gptoss-tiny-bf16", GPTOSS_TINY_BF16},
 };
 
-static const char *const names[] = {"gptoss",          "qwen3",   "yi",        "gptoss-tiny", "qwen3-tiny",
-                                    "qwen3-tied-tiny", "yi-tiny", "yi-tiny-b", NULL};
+static const char *const names[] = {"gptoss",          "qwen3",   "yi",        "gptoss-tiny",      "qwen3-tiny",
+                                    "qwen3-tied-tiny", "yi-tiny", "yi-tiny-b", "gptoss-tiny-bf16", NULL};
 
 enum status synth_preset(struct synth_shape *out, const char *name, struct err *err)
 {
@@ -74,6 +79,8 @@ enum status synth_shape_check(const struct synth_shape *s, struct err *err)
     st = st ? st : in_range("d-model", s->d_model, 1, 1 << 16, err);
     st = st ? st : in_range("d-ff", s->d_ff, 1, 1 << 18, err);
     st = st ? st : in_range("heads", s->n_heads, 1, 1024, err);
+    if (st == OK && s->dequantised && !moe)
+        st = err_set(err, ERR_USAGE, "--dequantised: expected a gpt-oss model, whose experts are MXFP4");
     st = st ? st : in_range("kv-heads", s->n_kv_heads, 1, s->n_heads, err);
     st = st ? st : in_range("head-dim", s->head_dim, 2, 1024, err);
     st = st ? st : multiple("head-dim", s->head_dim, 2, "RoPE turns pairs", err);

@@ -17,6 +17,7 @@ struct synth_shape {
     size_t vocab_size;
     size_t n_experts, n_experts_used, window; /* gpt-oss only, else 0 */
     size_t max_context_tok;
+    bool dequantised; /* gpt-oss: the same experts as BF16, [in, out], as re-uploads hold them */
     bool tied; /* no lm_head: the embedding is used */
     uint64_t seed;
 };

@@ -50,6 +50,23 @@ static struct synth_tensor scales(size_t experts, size_t rows, size_t cols, uint
         .n_dims = 3, .shape = {experts, rows, cols / 32}, .fill = SYNTH_SCALES, .scale_lo = lo};
 }
 
+/* The same values as BF16 in [in, out] order, exact: a code times a power of two. */
+static struct synth_tensor decoded(size_t experts, size_t rows, size_t cols, uint8_t lo)
+{
+    return (struct synth_tensor){
+        .n_dims = 3, .shape = {experts, cols, rows}, .fill = SYNTH_DECODED, .scale_lo = lo};
+}
+
+static enum status add_matrices(struct synth_tensors *t, const struct synth_shape *s, size_t i, const char *which,
+                                size_t rows, size_t cols, uint8_t lo, struct err *err)
+{
+    size_t e = s->n_experts;
+    if (s->dequantised)
+        return add(t, decoded(e, rows, cols, lo), err, "model.layers.%zu.mlp.experts.%s", i, which);
+    enum status st = add(t, codes(e, rows, cols), err, "model.layers.%zu.mlp.experts.%s_blocks", i, which);
+    return st ? st : add(t, scales(e, rows, cols, lo), err, "model.layers.%zu.mlp.experts.%s_scales", i, which);
+}
+
 /* Experts: outputs of gate_up get sd near 2.8, so that some 1.5 % of the values meet the clamp at 7;
  * a layer adds an rms near 1.2. Each `_blocks` stands before its `_scales`: converters rely on it. */
 static enum status add_experts(struct synth_tensors *t, const struct synth_shape *s, size_t i, struct err *err)
@@ -58,11 +75,9 @@ static enum status add_experts(struct synth_tensors *t, const struct synth_shape
     struct synth_tensor down_bias = normal2(e, d, 0.1);
     struct synth_tensor gate_up_bias = normal2(e, 2 * f, 0.5);
     enum status st = add(t, down_bias, err, "model.layers.%zu.mlp.experts.down_proj_bias", i);
-    st = st ? st : add(t, codes(e, d, f), err, "model.layers.%zu.mlp.experts.down_proj_blocks", i);
-    st = st ? st : add(t, scales(e, d, f, 120), err, "model.layers.%zu.mlp.experts.down_proj_scales", i);
+    st = st ? st : add_matrices(t, s, i, "down_proj", d, f, 120, err);
     st = st ? st : add(t, gate_up_bias, err, "model.layers.%zu.mlp.experts.gate_up_proj_bias", i);
-    st = st ? st : add(t, codes(e, 2 * f, d), err, "model.layers.%zu.mlp.experts.gate_up_proj_blocks", i);
-    st = st ? st : add(t, scales(e, 2 * f, d, 123), err, "model.layers.%zu.mlp.experts.gate_up_proj_scales", i);
+    st = st ? st : add_matrices(t, s, i, "gate_up_proj", 2 * f, d, 123, err);
     st = st ? st : add(t, normal1(e, 0, 0.5), err, "model.layers.%zu.mlp.router.bias", i);
     return st ? st : add(t, normal2(e, d, 2 / sqrt((double)d)), err, "model.layers.%zu.mlp.router.weight", i);
 }
@@ -146,12 +161,12 @@ size_t synth_tensor_values(const struct synth_tensor *t)
 
 size_t synth_tensor_bytes(const struct synth_tensor *t)
 {
-    return synth_tensor_values(t) * (t->fill == SYNTH_NORMAL ? 2 : 1);
+    return synth_tensor_values(t) * (t->fill == SYNTH_NORMAL || t->fill == SYNTH_DECODED ? 2 : 1);
 }
 
 const char *synth_tensor_dtype(const struct synth_tensor *t)
 {
-    return t->fill == SYNTH_NORMAL ? "BF16" : "U8";
+    return t->fill == SYNTH_NORMAL || t->fill == SYNTH_DECODED ? "BF16" : "U8";
 }
 
 uint16_t bf16_from_f64(double x)
@@ -168,6 +183,34 @@ uint16_t bf16_from_f64(double x)
     if (rest > half || (rest == half && (image & 1) != 0))
         image++; // may carry into the exponent, which is right
     return (uint16_t)(sign | image);
+}
+
+/* Values [from, from + n) of a decoded tensor: index ((e * in) + k) * out + row, code and scale as the
+ * MXFP4 tensors of the same name hold them (models.md 2.4). */
+static void fill_decoded(const struct synth_tensor *t, uint64_t seed, size_t from, size_t n, uint8_t *out)
+{
+    static const double e2m1[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    char name[SYNTH_NAME_B + 8];
+    (void)snprintf(name, sizeof name, "%s_blocks", t->name);
+    const struct rng_key code_key = rng_key(seed, name);
+    (void)snprintf(name, sizeof name, "%s_scales", t->name);
+    const struct rng_key scale_key = rng_key(seed, name);
+    size_t cols = t->shape[1];
+    size_t rows = t->shape[2];
+    for (size_t i = 0; i < n; i++) {
+        size_t row = (from + i) % rows;
+        size_t k = (from + i) / rows % cols;
+        size_t group = ((from + i) / rows / cols * rows + row) * (cols / 32) + k / 32;
+        size_t byte = group * 16 + k % 32 / 2;
+        unsigned code = (unsigned)(rng_u64(&code_key, byte / 8) >> (8 * (byte % 8) + 4 * (k % 2))) & 15U;
+        unsigned scale = t->scale_lo + (unsigned)rng_below(&scale_key, group, 2);
+        double v = e2m1[code & 7];
+        for (unsigned s = scale; s < 127; s++) // scales of the recipe lie below 1; halving is exact
+            v *= 0.5;
+        uint16_t b = bf16_from_f64(code & 8 ? -v : v);
+        out[2 * i] = (uint8_t)b;
+        out[2 * i + 1] = (uint8_t)(b >> 8);
+    }
 }
 
 void synth_tensor_fill(const struct synth_tensor *t, uint64_t seed, size_t from, size_t n, uint8_t *out)
@@ -187,6 +230,9 @@ void synth_tensor_fill(const struct synth_tensor *t, uint64_t seed, size_t from,
             for (size_t j = 0; j < 8 && i + j < n; j++)
                 out[i + j] = (uint8_t)(w >> (8 * j));
         }
+        break;
+    case SYNTH_DECODED:
+        fill_decoded(t, seed, from, n, out);
         break;
     case SYNTH_SCALES:
         for (size_t i = 0; i < n; i++)

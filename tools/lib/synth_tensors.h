@@ -12,7 +12,8 @@
 enum synth_fill {
     SYNTH_NORMAL, /* BF16: mean + sd * normal */
     SYNTH_CODES,  /* U8: uniform bytes, two E2M1 codes each */
-    SYNTH_SCALES  /* U8: scale_lo or scale_lo + 1 */
+    SYNTH_SCALES, /* U8: scale_lo or scale_lo + 1 */
+    SYNTH_DECODED /* BF16 (E, in, out): what the codes and scales of the same name stand for */
 };
 
 enum { SYNTH_MAX_DIMS = 4, SYNTH_NAME_B = 96 };
@@ -42,7 +43,7 @@ const char *synth_tensor_dtype(const struct synth_tensor *t); /* "BF16" or "U8" 
 /* synth_tensor_fill - bytes of the values [from, from + n) of a tensor. A value depends on (seed, name,
  * index) alone, through the counter-based generator of base/rng.h; scaling is + * and sqrt in double
  * and one rounding to nearest even, so the bytes are the same on every machine.
- * out: n * 2 bytes little-endian for BF16, n bytes for U8. from must be a multiple of 8 for U8. */
+ * out: n * 2 bytes little-endian for BF16, n bytes for U8. from must be a multiple of 8 for codes. */
 void synth_tensor_fill(const struct synth_tensor *t, uint64_t seed, size_t from, size_t n, uint8_t *out);
 
 /* bf16_from_f64 - nearest bf16, ties to even, in one rounding (a detour over fp32 would be two);
