@@ -252,6 +252,14 @@ static enum status add_item(struct records *out, const struct grade_args *a, con
     return records_add(out, obj, err);
 }
 
+static enum status read_labels(struct tool *t, const char *path, struct table **out, struct err *err)
+{
+    enum status s = tool_read_table(t, path, "safety_labels", out, err);
+    if (!s && table_n_rows(*out) == 0)
+        s = err_set(err, ERR_FORMAT, "%s:2: expected at least one label, found none", path);
+    return s;
+}
+
 static enum status run_grade(struct tool *t, const void *args, struct err *err)
 {
     const struct grade_args *a = args;
@@ -270,7 +278,7 @@ static enum status run_grade(struct tool *t, const void *args, struct err *err)
     if ((s = task_check_model_name(a->model, err)) || (s = arena_new(&arena, 1 << 16, err)) ||
         (s = refusal_suite_read(t, a->suite, &suite, err)) ||
         (s = transcripts_read(t, a->transcripts, &rows, &answers, err)) || (s = match(suite, a, answers, arena, err)) ||
-        (a->labels && (s = tool_read_table(t, a->labels, "safety_labels", &labels, err))) ||
+        (a->labels && (s = read_labels(t, a->labels, &labels, err))) ||
         (s = grade_all(suite, a, answers, labels, arena, &replies, &n, err)) ||
         (s = refusal_rates(replies, n, labels != NULL, arena, &rates, &n_rates, err)) ||
         (s = table_new(&out, "safety", err)) || (s = records_new(&items, "safety_items", err)))

@@ -68,8 +68,11 @@ static enum status unify(struct tool *t, const struct args *a, struct err *err)
     struct unifier u = {.facts = tables, .n_facts = n_measured};
     size_t at = 0;
     for (size_t k = 0; k < UNIFY_N_STAGES && s == OK; k++)
-        for (size_t i = 0; i < files[k].n && s == OK; i++, at++)
+        for (size_t i = 0; i < files[k].n && s == OK; i++, at++) {
             s = tool_read_table(t, files[k].items[i], unify_stage(k)->schema, &tables[at], err);
+            if (s == OK && table_n_rows(tables[at]) == 0) // a stage that found nothing is no silent gap
+                s = err_set(err, ERR_FORMAT, "%s:2: expected at least one row, found none", files[k].items[i]);
+        }
     if (s == OK)
         s = table_new(&u.out, "unified", err);
     at = 0;

@@ -144,7 +144,7 @@ static void records_refuse(void **state)
         {"{\"id\":\"a\",\"max_tokens\":1.5}\n", "\"max_tokens\": expected an integer"},
         {"{\"id\":\"a\",\"max_tokens\":-1}\n", "\"max_tokens\": expected an integer"},
         {"{\"id\":\"a\",\"stop\":[1]}\n", "an array of strings"},
-        {"{\"id\":\"a\",\"kind\":\"sing\"}\n", "a word of the schema"},
+        {"{\"id\":\"a\",\"kind\":\"sing\"}\n", "expected one of generate, score, found 'sing'"},
         {"[1]\n", "expected an object"},
         {"{\"id\":\"a\",\"id\":\"b\"}\n", "unique keys"},
     };

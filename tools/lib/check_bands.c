@@ -112,13 +112,27 @@ static void show_first(const struct table *a, const struct table *b, struct band
             }
 }
 
+enum status bands_read(const char *path, struct table **out, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    enum status s = path_read(path, &text, err);
+    if (!s)
+        s = table_parse(out, "bands", text.data, text.n, path, TABLE_ANY, err);
+    if (!s && table_n_rows(*out) == 0) {
+        s = err_set(err, ERR_FORMAT, "%s:2: expected at least one band, found none", path);
+        table_free(*out);
+        *out = NULL;
+    }
+    buf_release(&text);
+    return s;
+}
+
 enum status bands_compare(const struct tree *ta, const struct tree_file *a, const struct tree *tb,
-                          const struct tree_file *b, const char *bands, struct bands_result *out, struct err *err)
+                          const struct tree_file *b, const struct table *bands, struct bands_result *out,
+                          struct err *err)
 {
     struct table *x = NULL;
     struct table *y = NULL;
-    struct table *w = NULL;
-    struct buf text = BUF_INIT;
     const struct schema *sc;
     *out = (struct bands_result){.n_rows = 0};
     enum status s = schema_find(ta->schemas, a->statement->schema, &sc, err);
@@ -130,22 +144,16 @@ enum status bands_compare(const struct tree *ta, const struct tree_file *a, cons
         s = read_table(tb, b, &y, err);
     if (!s && strcmp(table_schema(x)->id, table_schema(y)->id) != 0)
         s = err_set(err, ERR_FORMAT, "schema %s here, %s there", table_schema(x)->id, table_schema(y)->id);
-    if (!s && bands)
-        s = path_read(bands, &text, err);
-    if (!s && bands)
-        s = table_parse(&w, "bands", text.data, text.n, path_base(bands), TABLE_ANY, err);
     if (!s) {
         bool tokens = bands || strcmp(a->statement->numerics, "exact") == 0;
         compare_keys(x, y, tokens, out);
-        for (size_t k = 0; w && k < table_n_rows(w) && !out->n_keys_differ; k++)
+        for (size_t k = 0; bands && k < table_n_rows(bands) && !out->n_keys_differ; k++)
             for (size_t row = 0; row < table_n_rows(x); row++)
-                judge_row(x, y, row, w, k, out);
+                judge_row(x, y, row, bands, k, out);
         if (!out->first[0])
             show_first(x, y, out);
     }
     table_free(x);
     table_free(y);
-    table_free(w);
-    buf_release(&text);
     return s;
 }

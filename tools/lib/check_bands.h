@@ -2,6 +2,7 @@
 #define ASSAY_LIB_CHECK_BANDS_H
 
 #include "lib/check.h"
+#include "lib/table.h"
 
 /* Measured files against each other: keys, counts and token digests must be equal, medians must lie
  * within the band of pipelines/bands.csv (schema bands/1). */
@@ -12,9 +13,13 @@ struct bands_result {
     char first[300]; /* the first difference in words; else the first pair of values */
 };
 
+/* bands_read - pipelines/bands.csv: at least one band. The caller frees. */
+enum status bands_read(const char *path, struct table **out, struct err *err);
+
 /* bands_compare - bands NULL: keys only (another machine). Files that are no table have no rows.
  * ERR_FORMAT when either cannot be read. */
 enum status bands_compare(const struct tree *ta, const struct tree_file *a, const struct tree *tb,
-                          const struct tree_file *b, const char *bands, struct bands_result *out, struct err *err);
+                          const struct tree_file *b, const struct table *bands, struct bands_result *out,
+                          struct err *err);
 
 #endif

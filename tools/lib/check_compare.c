@@ -15,7 +15,7 @@
 
 struct comparison {
     const struct tree *a, *b; /* new, committed */
-    const char *bands;
+    const struct table *bands; /* NULL: keys only */
     struct report *report;
     enum verdict *verdicts; /* by index in a; N_VERDICTS = not judged yet */
 };
@@ -195,11 +195,17 @@ static enum verdict judge(struct comparison *c, size_t i, int depth, struct err 
 enum status check_compare(const struct tree *a, const struct tree *b, const char *bands, struct report *r,
                           struct err *err)
 {
-    struct comparison c = {.a = a, .b = b, .bands = bands, .report = r};
+    struct comparison c = {.a = a, .b = b, .report = r};
+    struct table *w = NULL;
     void *p;
-    enum status s = mem_alloc(&p, a->n, sizeof(enum verdict), "comparison", err);
+    enum status s = bands ? bands_read(bands, &w, err) : OK;
     if (s)
         return s;
+    c.bands = w;
+    if ((s = mem_alloc(&p, a->n, sizeof(enum verdict), "comparison", err))) {
+        table_free(w);
+        return s;
+    }
     c.verdicts = p;
     for (size_t i = 0; i < a->n; i++)
         c.verdicts[i] = N_VERDICTS;
@@ -210,5 +216,6 @@ enum status check_compare(const struct tree *a, const struct tree *b, const char
         if (tree_is_payload(&b->files[i]) && !tree_find(a, b->files[i].name))
             alone(&c, &b->files[i], a, "only the other tree has it");
     mem_free(c.verdicts);
+    table_free(w);
     return OK;
 }

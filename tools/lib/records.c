@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "lib/canon.h"
 
 struct record {
@@ -83,43 +84,77 @@ static bool any_real(const cJSON *v)
     return cJSON_IsNumber(v);
 }
 
-static bool value_fits(const struct schema_column *col, const cJSON *v, const char **expected)
+enum { PHRASE_B = 200 };
+
+/* Tells in words what the column wants. */
+static bool value_fits(const struct schema_column *col, const cJSON *v, char expected[PHRASE_B])
 {
+    const char *text = "";
+    bool fits = false;
     switch (col->type) {
     case COLUMN_INT:
-        *expected = "an integer in range";
+        (void)snprintf(expected, PHRASE_B, "an integer from %lld to %lld", (long long)col->min, (long long)col->max);
         return is_int(v, col->min, col->max);
     case COLUMN_REAL:
-        *expected = "a number";
-        return any_real(v);
+        text = "a number";
+        fits = any_real(v);
+        break;
     case COLUMN_TEXT:
-        *expected = "a string";
-        return cJSON_IsString(v);
+        text = "a string";
+        fits = cJSON_IsString(v);
+        break;
     case COLUMN_SHA256:
-        *expected = "64 lower-case hex digits";
-        return cJSON_IsString(v) && canon_is_sha256(v->valuestring);
-    case COLUMN_ENUM:
-        *expected = "a word of the schema";
-        for (size_t k = 0; cJSON_IsString(v) && k < col->n_values; k++)
-            if (strcmp(col->values[k], v->valuestring) == 0)
-                return true;
-        return false;
+        text = "64 lower-case hex digits";
+        fits = cJSON_IsString(v) && canon_is_sha256(v->valuestring);
+        break;
+    case COLUMN_ENUM: {
+        size_t n = (size_t)snprintf(expected, PHRASE_B, "one of");
+        for (size_t k = 0; k < col->n_values && n < PHRASE_B; k++) {
+            n += (size_t)snprintf(expected + n, PHRASE_B - n, k ? ", %s" : " %s", col->values[k]);
+            fits = fits || (cJSON_IsString(v) && strcmp(col->values[k], v->valuestring) == 0);
+        }
+        return fits;
+    }
     case COLUMN_BOOL:
-        *expected = "true or false";
-        return cJSON_IsBool(v);
+        text = "true or false";
+        fits = cJSON_IsBool(v);
+        break;
     case COLUMN_INTS:
-        *expected = "an array of integers";
-        return all(v, any_int);
+        text = "an array of integers";
+        fits = all(v, any_int);
+        break;
     case COLUMN_TEXTS:
-        *expected = "an array of strings";
-        return all(v, any_text);
+        text = "an array of strings";
+        fits = all(v, any_text);
+        break;
     case COLUMN_REALS:
-        *expected = "an array of numbers";
-        return all(v, any_real);
+        text = "an array of numbers";
+        fits = all(v, any_real);
+        break;
     case COLUMN_JSON:
         return true;
     }
-    return false;
+    (void)snprintf(expected, PHRASE_B, "%s", text);
+    return fits;
+}
+
+static void describe(const cJSON *v, char out[PHRASE_B])
+{
+    char number[NUM_TEXT_B];
+    const char *text = "an object";
+    if (cJSON_IsString(v)) {
+        (void)snprintf(out, PHRASE_B, "'%.80s'", v->valuestring);
+        return;
+    }
+    if (cJSON_IsNumber(v)) {
+        num_format_f64(v->valuedouble, number);
+        text = number;
+    } else if (cJSON_IsBool(v)) {
+        text = cJSON_IsTrue(v) ? "true" : "false";
+    } else if (cJSON_IsArray(v)) {
+        text = "an array of other things";
+    }
+    (void)snprintf(out, PHRASE_B, "%s", text);
 }
 
 enum status record_check(const struct schema *s, const cJSON *obj, const char *where, struct err *err)
@@ -129,14 +164,17 @@ enum status record_check(const struct schema *s, const cJSON *obj, const char *w
     for (size_t c = 0; c < s->n_columns; c++) {
         const struct schema_column *col = &s->columns[c];
         const cJSON *v = json_get(obj, col->name);
-        const char *expected = "";
+        char expected[PHRASE_B];
+        char found[PHRASE_B];
         if (!v) {
             if (!col->nullable)
                 return err_set(err, ERR_FORMAT, "%s: expected key \"%s\" of %s, found none", where, col->name, s->id);
             continue;
         }
-        if (!value_fits(col, v, &expected))
-            return err_set(err, ERR_FORMAT, "%s: \"%s\": expected %s, found another value", where, col->name, expected);
+        if (!value_fits(col, v, expected)) {
+            describe(v, found);
+            return err_set(err, ERR_FORMAT, "%s: \"%s\": expected %s, found %s", where, col->name, expected, found);
+        }
     }
     const cJSON *v;
     cJSON_ArrayForEach(v, obj)
