@@ -181,7 +181,10 @@ static enum status on_done(void *ctx, const struct infer_result *r, struct err *
     struct single *u = ctx;
     const struct model_info *i = model_info(u->m);
     struct timings v = timings_of(u, r);
-    enum status s = strcmp(u->a->format, "json") == 0 ? print_json(u, r, &v, err) : end_text(u, r, err);
+    enum status s = u->logits ? outfile_flush(u->logits, err) : OK; // no answer without its logits
+    if (s)
+        return s;
+    s = strcmp(u->a->format, "json") == 0 ? print_json(u, r, &v, err) : end_text(u, r, err);
     if (s)
         return s;
     if (r->status) {

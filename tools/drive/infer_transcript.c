@@ -290,6 +290,8 @@ static enum status run_batch(struct batch *b, struct model *m, const struct infe
     }
     if (!s)
         s = write_files(b, f, err);
+    if (!s)
+        s = tool_commit(b->t, err); // before the journal goes
     if (b->journal) {
         bool over = s == OK || journal_count(b->journal) == 0; // a journal of nothing helps nobody
         enum status closed = journal_close(b->journal, over, s ? NULL : err);

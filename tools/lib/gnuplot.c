@@ -114,6 +114,17 @@ static void erase_pdf_date(char *data, size_t n)
     }
 }
 
+/* gnuplot does not look whether its writes succeed: on a full disk it ends well with half a picture. */
+static bool is_whole(const struct mapfile *m, enum plot_format format)
+{
+    static const char *const ends[] = {[PLOT_SVG] = "</svg>", [PLOT_PDF] = "%%EOF"};
+    size_t n = m->size;
+    while (n && (m->data[n - 1] == '\n' || m->data[n - 1] == '\r'))
+        n--;
+    size_t len = strlen(ends[format]);
+    return n >= len && memcmp(m->data + n - len, ends[format], len) == 0;
+}
+
 static enum status read_picture(struct buf *out, const char *path, enum plot_format format,
                                 struct err *err)
 {
@@ -122,7 +133,10 @@ static enum status read_picture(struct buf *out, const char *path, enum plot_for
     if (st)
         return st;
     if (m.size == 0) {
-        st = err_set(err, ERR_FORMAT, "gnuplot drew nothing");
+        st = err_set(err, ERR_FORMAT, "cannot draw '%s': gnuplot drew nothing (a script without a plot, or a full disk)", path);
+    } else if (!is_whole(&m, format)) {
+        st = err_set(err, ERR_IO, "cannot draw '%s': expected a whole picture, found %zu bytes without its end (a full disk?)",
+                     path, m.size);
     } else {
         size_t at = out->n;
         buf_add(out, m.data, m.size);

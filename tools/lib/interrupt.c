@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { N_SLOTS = 8, PATH_B = 1024 };
+enum { N_SLOTS = 24, PATH_B = 1024 };
 
 // A handler can reach nothing but statics (see interrupt.h). A slot is in use while its flag is set;
 // the flag is written last, so a handler never sees half a name.

@@ -125,9 +125,10 @@ static enum status parse_line(const char *line, size_t n, const char *where, cJS
     return json_parse(out, line + SUM_LEN + 1, n - SUM_LEN - 1, where, err);
 }
 
-/* One write per record: a kill leaves at most one torn line, at the end. */
+/* One write per record: a kill leaves at most one torn line, at the end; a full disk leaves none. */
 static enum status append(struct journal *j, const cJSON *record, struct err *err)
 {
+    off_t before = lseek(j->fd, 0, SEEK_END);
     struct buf body = BUF_INIT;
     struct buf line = BUF_INIT;
     char sum[DIGEST_HEX_LEN + 1];
@@ -154,6 +155,8 @@ static enum status append(struct journal *j, const cJSON *record, struct err *er
         else
             at += (size_t)w;
     }
+    if (s && before >= 0)
+        (void)!ftruncate(j->fd, before); // else opening it again cuts the torn line
     uint64_t now = clock_ns();
     if (!s && now - j->synced_ns >= sync_every_ns) {
         j->synced_ns = now;
@@ -275,6 +278,8 @@ enum status journal_open(struct journal **out, const char *path, const char *rec
         cJSON_Delete(head);
     }
     if (s) {
+        if (fresh)
+            (void)unlink(path); // there was no record in it
         (void)close(j->fd);
         release(j);
         return s;
@@ -307,7 +312,12 @@ enum status journal_add(struct journal *j, cJSON *record, struct err *err)
         cJSON_Delete(record);
         return s;
     }
-    return append(j, record, err);
+    if ((s = append(j, record, err))) { // what is not on the disk does not count; nobody was kept after it
+        find_slot(j, record_id(record))->id = NULL;
+        cJSON_Delete(record);
+        j->n--;
+    }
+    return s;
 }
 
 enum status journal_close(struct journal *j, bool remove_file, struct err *err)

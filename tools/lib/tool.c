@@ -179,6 +179,8 @@ static enum status run(struct tool *t, int argc, char **argv, struct err *err)
     if (!s)
         s = t->def->run(t, t->args, err);
     if (!s)
+        s = tool_commit(t, err);
+    if (!s)
         progress_end(t->progress, NULL);
     if (!s && (fflush(stdout) != 0 || ferror(stdout)))
         s = err_set_errno(err, ERR_IO, errno, "cannot write standard output");
@@ -208,6 +210,7 @@ static int run_def(const struct tool_def *def, const char *program, int argc, ch
     progress_free(t.progress);
     if (s)
         (void)fprintf(stderr, "%s: %s\n", program, err.text);
+    tool_drop(&t);
     prov_free(t.prov);
     cli_free(t.cli);
     mem_free(args);

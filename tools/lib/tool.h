@@ -21,9 +21,9 @@
  *   3 cannot run here (ERR_MEMORY, ERR_DEVICE)
  *
  * Data flows through tool_read_* and tool_put_*: what is read is hashed and becomes an input of the
- * statement; what is put is checked against its schema, written canonically, renamed into place only
- * if its bytes changed, and gets its statement FILE.prov.json beside it. Nothing is written unless run
- * asks for it, so bad input leaves no output file. */
+ * statement; what is put is checked against its schema, written canonically to a temporary, and gets its
+ * statement FILE.prov.json beside it. When run has ended well, every file whose bytes changed is renamed
+ * into place, in the order they were put: bad input or a full disk leaves no output file, not one of several. */
 struct tool;
 
 /* Common options a tool takes besides --quiet, --root, --statement and --recipe, which all have. */
@@ -94,5 +94,9 @@ enum status tool_put_table(struct tool *t, const char *path, struct table *table
 enum status tool_put_records(struct tool *t, const char *path, struct records *records, struct err *err);
 enum status tool_put(struct tool *t, const char *path, const char *schema, const void *data, size_t n,
                      struct err *err);
+
+/* tool_commit - rename what was put so far now, for a tool that must do something after that (a journal is
+ * removed once its results are safe). The frame calls it after run. */
+enum status tool_commit(struct tool *t, struct err *err);
 
 #endif

@@ -54,35 +54,42 @@ static bool takes_statement(const char *path)
     return path && strcmp(path, "-") != 0 && (stat(path, &st) != 0 || S_ISREG(st.st_mode));
 }
 
-/* Both files are complete temporaries before either is renamed, so the window in which one is new and
- * the other old is two system calls wide; make sees no stage.stamp then and runs the stage again. */
-static enum status write_pair(const char *path, const void *data, size_t n, const char *beside,
-                              const struct buf *statement, struct err *err)
+static enum status put_file(struct tool *t, const char *path, const void *data, size_t n, struct err *err)
 {
-    struct outfile *payload = NULL;
-    struct outfile *prov = NULL;
-    enum status s = outfile_open(&payload, path, err);
-    if (!s)
-        s = outfile_write(payload, data, n, err);
-    if (!s && beside)
-        s = outfile_open(&prov, beside, err);
-    if (!s && beside)
-        s = outfile_write(prov, statement->data, statement->n, err);
-    if (!s)
-        s = outfile_flush(payload, err);
-    if (!s && beside)
-        s = outfile_flush(prov, err);
-    if (s) {
-        outfile_abort(payload);
-        outfile_abort(prov);
+    struct outfile *o;
+    if (t->n_pending == TOOL_N_PENDING)
+        return err_set(err, ERR_USAGE, "cannot write '%s': expected at most %d files, found more", path, TOOL_N_PENDING);
+    enum status s = outfile_open(&o, path, err);
+    if (s)
+        return s;
+    if ((s = outfile_write(o, data, n, err)) || (s = outfile_flush(o, err))) {
+        outfile_abort(o);
         return s;
     }
-    s = outfile_commit(payload, NULL, err);
-    if (s || !beside) {
-        outfile_abort(prov);
-        return s;
+    t->pending[t->n_pending++] = o;
+    return OK;
+}
+
+/* All files are whole before the first is renamed, so the window in which some are new and some old is a
+ * few system calls wide; make sees no stage.stamp then and runs the stage again. */
+enum status tool_commit(struct tool *t, struct err *err)
+{
+    enum status s = OK;
+    for (size_t i = 0; i < t->n_pending; i++) {
+        if (s)
+            outfile_abort(t->pending[i]);
+        else
+            s = outfile_commit(t->pending[i], NULL, err);
     }
-    return outfile_commit(prov, NULL, err);
+    t->n_pending = 0;
+    return s;
+}
+
+void tool_drop(struct tool *t)
+{
+    for (size_t i = 0; i < t->n_pending; i++)
+        outfile_abort(t->pending[i]);
+    t->n_pending = 0;
 }
 
 static enum status put(struct tool *t, const char *path, const struct schema *schema, const void *data, size_t n,
@@ -108,7 +115,9 @@ static enum status put(struct tool *t, const char *path, const struct schema *sc
     }
     progress_break(t->progress);
     if (!s)
-        s = write_pair(path, data, n, beside.n ? beside.data : NULL, &statement, err);
+        s = put_file(t, path, data, n, err);
+    if (!s && beside.n)
+        s = put_file(t, beside.data, statement.data, statement.n, err);
     buf_release(&statement);
     buf_release(&beside);
     return s;
