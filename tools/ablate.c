@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "drive/ablate_rows.h"
 #include "drive/blocks.h"
-#include "drive/load.h"
-#include "drive/metrics.h"
 #include "drive/rows.h"
 #include "lib/stats.h"
 #include "lib/tool.h"
@@ -40,22 +39,10 @@ static const struct cli_option options[] = {
 
 enum { MAX_VARIANTS = 64, MAX_MODELS = 16 };
 
-/* One level of one factor. Variant 0 is the baseline. */
-struct variant {
-    const char *factor;
-    char level[48];
-    struct model *model; /* NULL when it cannot run */
-    struct load_cell cell;
-    char reason[160];
-    double *value[N_METRICS + 1]; /* (blocks): median of each metric, then out_tok_s */
-    uint8_t tokens_sha256[DIGEST_B]; /* of block 0 */
-    size_t n_err;
-};
-
 struct job {
     struct tool *tool;
     const struct args *args;
-    struct variant variants[MAX_VARIANTS];
+    struct ablate_variant variants[MAX_VARIANTS];
     size_t n_variants;
     struct model *models[MAX_MODELS];
     size_t n_models;
@@ -92,13 +79,13 @@ static enum status check_factors(const struct job *j, struct err *err)
 }
 
 /* A new variant: a copy of the baseline to be changed. */
-static struct variant *add(struct job *j, const char *factor, const char *level, struct err *err)
+static struct ablate_variant *add(struct job *j, const char *factor, const char *level, struct err *err)
 {
     if (j->n_variants == MAX_VARIANTS) {
         (void)err_set(err, ERR_RANGE, "expected at most %d levels over all factors", MAX_VARIANTS);
         return NULL;
     }
-    struct variant *v = &j->variants[j->n_variants++];
+    struct ablate_variant *v = &j->variants[j->n_variants++];
     if (v != j->variants) {
         v->model = j->variants[0].model;
         v->cell = j->variants[0].cell;
@@ -109,7 +96,7 @@ static struct variant *add(struct job *j, const char *factor, const char *level,
 }
 
 /* A level that cannot run here keeps its reason; anything else is fatal. */
-static enum status open_for(struct job *j, struct variant *v, const char *source, const char *isa, size_t n_threads,
+static enum status open_for(struct job *j, struct ablate_variant *v, const char *source, const char *isa, size_t n_threads,
                             struct err *err)
 {
     struct err own = ERR_INIT;
@@ -145,7 +132,7 @@ static enum status decoding_levels(struct job *j, struct err *err)
         {"t0.3-p0.8", {.temperature = 0.3, .top_p = 0.8}},
     };
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        struct variant *v = add(j, "decoding", levels[i].name, err);
+        struct ablate_variant *v = add(j, "decoding", levels[i].name, err);
         if (!v)
             return ERR_RANGE;
         v->cell.sampling = levels[i].s;
@@ -158,7 +145,7 @@ static enum status number_levels(struct job *j, const char *factor, const struct
     for (size_t i = 0; i < list->n; i++) {
         char level[48];
         (void)snprintf(level, sizeof level, "%lld", (long long)list->items[i]);
-        struct variant *v = add(j, factor, level, err);
+        struct ablate_variant *v = add(j, factor, level, err);
         if (!v)
             return ERR_RANGE;
         size_t n = (size_t)list->items[i];
@@ -181,7 +168,7 @@ static enum status number_levels(struct job *j, const char *factor, const struct
 static enum status isa_levels(struct job *j, struct err *err)
 {
     for (const char *const *isa = isa_list(); *isa; isa++) {
-        struct variant *v = add(j, "isa", *isa, err);
+        struct ablate_variant *v = add(j, "isa", *isa, err);
         if (!v)
             return ERR_RANGE;
         enum status s = open_for(j, v, j->args->model, *isa, tool_threads(j->tool), err);
@@ -193,7 +180,7 @@ static enum status isa_levels(struct job *j, struct err *err)
 
 static enum status format_level(struct job *j, struct err *err)
 {
-    struct variant *v = add(j, "weight-format", "alternative", err);
+    struct ablate_variant *v = add(j, "weight-format", "alternative", err);
     if (!v)
         return ERR_RANGE;
     v->model = NULL;
@@ -210,7 +197,7 @@ static enum status plan(struct job *j, struct err *err)
 {
     const struct args *a = j->args;
     (void)snprintf(j->shape, sizeof j->shape, "%lld", (long long)a->in_tok);
-    struct variant *base = add(j, "baseline", "baseline", err);
+    struct ablate_variant *base = add(j, "baseline", "baseline", err);
     base->cell = (struct load_cell){
         .name = j->shape,
         .in_tok = (size_t)a->in_tok,
@@ -238,7 +225,7 @@ static enum status plan(struct job *j, struct err *err)
     if (!s && asked(j, "concurrency"))
         s = number_levels(j, "concurrency", &a->concurrency, err);
     for (size_t i = 0; i < j->n_variants && !s; i++) {
-        struct variant *v = &j->variants[i];
+        struct ablate_variant *v = &j->variants[i];
         size_t max = v->model ? model_info(v->model)->max_context_tok : 0;
         if (v->model && v->cell.in_tok + v->cell.out_tok > max) {
             (void)snprintf(v->reason, sizeof v->reason, "beyond the model's context of %zu tokens", max);
@@ -270,7 +257,7 @@ static double block_median(enum metric m, const struct load_result *r, const str
 
 static enum status measure(struct job *j, size_t i, size_t block, struct err *err)
 {
-    struct variant *v = &j->variants[i];
+    struct ablate_variant *v = &j->variants[i];
     struct load_result r;
     void *p;
     if (!v->model)
@@ -284,8 +271,10 @@ static enum status measure(struct job *j, size_t i, size_t block, struct err *er
             v->value[m][block] = block_median((enum metric)m, &r, &v->cell, p);
         struct window w = window_full(&r);
         v->value[N_METRICS][block] = (double)window_tokens(&w, &r) * 1e9 / (double)(w.end_ns - w.begin_ns);
-        for (size_t k = 0; k < r.n_requests; k++)
+        for (size_t k = 0; k < r.n_requests; k++) {
             v->n_err += r.requests[k].status != OK;
+            v->failed = v->failed ? v->failed : r.requests[k].status;
+        }
         if (block == 0)
             memcpy(v->tokens_sha256, r.tokens_sha256, DIGEST_B);
         mem_free(p);
@@ -301,7 +290,7 @@ static enum status run_blocks(struct job *j, struct err *err)
     enum status s = OK;
     progress_stage(tool_progress(j->tool), "measure", n_blocks * j->n_variants);
     for (size_t i = 0; i < j->n_variants && !s; i++) { // warm-up: one request of each level, not kept
-        struct variant *v = &j->variants[i];
+        struct ablate_variant *v = &j->variants[i];
         struct load_cell w = v->cell;
         struct load_result r;
         w.n_requests = w.concurrency;
@@ -323,74 +312,20 @@ static enum status run_blocks(struct job *j, struct err *err)
     return s;
 }
 
-static void begin_row(struct job *j, struct table *t, const struct variant *v)
-{
-    drive_row(t, v->model ? v->model : j->variants[0].model, j->args->draft);
-    table_set_text(t, "factor", v->factor);
-    table_set_text(t, "level", v->level);
-    table_set_text(t, "baseline", "baseline");
-    table_set_i64(t, "in_tok", (int64_t)v->cell.in_tok);
-    table_set_i64(t, "out_tok", (int64_t)v->cell.out_tok);
-    table_set_i64(t, "concurrency", (int64_t)v->cell.concurrency);
-}
-
-static enum status metric_row(struct job *j, struct table *t, const struct variant *v, size_t m, struct err *err)
-{
-    bool is_rate = m == N_METRICS;
-    const char *name = is_rate ? "out_tok_s" : metric_name((enum metric)m);
-    bool higher_is_better = is_rate || strcmp(metric_unit((enum metric)m), "tok/s") == 0;
-    size_t n_blocks = (size_t)j->args->blocks;
-    void *p;
-    for (size_t b = 0; b < n_blocks; b++)
-        if (!(v->value[m][b] > 0) || !(j->variants[0].value[m][b] > 0))
-            return OK; // empty by definition for this level (prefill rate above concurrency 1)
-    enum status s = mem_alloc(&p, n_blocks, sizeof(double), "block values", err);
-    if (s)
-        return s;
-    double *sorted = p;
-    memcpy(sorted, v->value[m], n_blocks * sizeof *sorted);
-    stats_sort(sorted, n_blocks);
-    begin_row(j, t, v);
-    table_set_text(t, "metric", name);
-    table_set_text(t, "unit", is_rate ? "tok/s" : metric_unit((enum metric)m));
-    table_set_text(t, "status", "ok");
-    table_set_i64(t, "n_blocks", (int64_t)n_blocks);
-    table_set_i64(t, "n_err", (int64_t)v->n_err);
-    drive_digest(t, "tokens_sha256", v->tokens_sha256);
-    drive_real(t, "value", stats_percentile(sorted, n_blocks, 500, PCT_NEAREST_RANK));
-    mem_free(p);
-    struct stats_ratio r;
-    char key[160];
-    (void)snprintf(key, sizeof key, "%s/%s/%s", v->factor, v->level, name);
-    s = stats_ratio_blocks(j->variants[0].value[m], v->value[m], n_blocks, STATS_DRAWS, tool_seed(j->tool), key, &r, err);
-    if (s)
-        return s;
-    drive_real(t, "ratio", r.ratio);
-    drive_interval(t, &r.ci, n_blocks > 1 ? "block_bootstrap" : NULL);
-    table_set_text(t, "better", !r.different ? "same" : (r.ratio > 1) == higher_is_better ? "level" : "baseline");
-    return OK;
-}
-
 static enum status write(struct job *j, struct err *err)
 {
-    static const size_t metrics[] = {METRIC_TTFT, METRIC_TPOT, METRIC_E2E, METRIC_DECODE_RATE, N_METRICS};
+    const struct ablate_run run = {.variants = j->variants,
+                                   .n_variants = j->n_variants,
+                                   .n_blocks = (size_t)j->args->blocks,
+                                   .draft = j->args->draft,
+                                   .seed = tool_seed(j->tool)};
     struct table *t = NULL;
-    enum status s = table_new(&t, "ablation", err);
-    for (size_t i = 0; i < j->n_variants && !s; i++) {
-        const struct variant *v = &j->variants[i];
-        if (!v->model) {
-            begin_row(j, t, v);
-            table_set_text(t, "metric", metric_name(METRIC_TPOT));
-            table_set_text(t, "unit", "ms");
-            table_set_text(t, "status", status_name(ERR_UNSUPPORTED));
-            table_set_text(t, "reason", v->reason);
-            continue;
-        }
-        for (size_t k = 0; k < sizeof metrics / sizeof *metrics && !s; k++)
-            s = metric_row(j, t, v, metrics[k], err);
-    }
+    enum status s = ablate_rows(&run, &t, err);
     if (!s)
         s = tool_put_table(j->tool, tool_out(j->tool), t, err);
+    for (size_t i = 0; i < j->n_variants && !s; i++)
+        if (j->variants[i].n_err)
+            tool_answer_no(j->tool); // a fault while running: counted in its row, exit 1
     table_free(t);
     return s;
 }

@@ -123,8 +123,11 @@ static enum status measure(struct job *j, struct point *p, struct err *err)
         st = fill_and_read(j, p, prompt, s, &own);
     session_free(s);
     mem_free(prompt);
-    // Out of memory is a finding of this tool, a row like any other; so is a request that failed.
+    // Out of memory is a finding of this tool, a row like any other; a request that failed is a row too,
+    // and the answer is no.
     p->status = st;
+    if (st && st != ERR_MEMORY)
+        tool_answer_no(j->tool);
     if (st)
         (void)snprintf(p->reason, sizeof p->reason, "%.150s", own.text);
     return OK;
