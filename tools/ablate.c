@@ -314,13 +314,13 @@ static enum status run_blocks(struct job *j, struct err *err)
 
 static enum status write(struct job *j, struct err *err)
 {
-    const struct ablate_run run = {.variants = j->variants,
-                                   .n_variants = j->n_variants,
-                                   .n_blocks = (size_t)j->args->blocks,
-                                   .draft = j->args->draft,
-                                   .seed = tool_seed(j->tool)};
+    const struct ablate_run done = {.variants = j->variants,
+                                    .n_variants = j->n_variants,
+                                    .n_blocks = (size_t)j->args->blocks,
+                                    .draft = j->args->draft,
+                                    .seed = tool_seed(j->tool)};
     struct table *t = NULL;
-    enum status s = ablate_rows(&run, &t, err);
+    enum status s = ablate_rows(&done, &t, err);
     if (!s)
         s = tool_put_table(j->tool, tool_out(j->tool), t, err);
     for (size_t i = 0; i < j->n_variants && !s; i++)

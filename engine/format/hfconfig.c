@@ -377,22 +377,13 @@ enum status hfconfig_add_generation(struct model_config *c, const char *text, si
     return s;
 }
 
-static const char *text_of(const struct mapfile *m)
-{
-    union {
-        const uint8_t *b;
-        const char *c;
-    } p = {.b = m->data};
-    return m->data ? p.c : "";
-}
-
 enum status hfconfig_read(struct model_config *out, const char *path, struct err *err)
 {
     struct mapfile m;
     enum status s = mapfile_open(&m, path, err);
     if (s)
         return s;
-    s = hfconfig_parse(out, text_of(&m), m.size, path, err);
+    s = hfconfig_parse(out, m.data ? (const char *)m.data : "", m.size, path, err);
     mapfile_close(&m);
     return s;
 }
@@ -403,7 +394,7 @@ enum status hfconfig_read_generation(struct model_config *c, const char *path, s
     enum status s = mapfile_open(&m, path, err);
     if (s)
         return s;
-    s = hfconfig_add_generation(c, text_of(&m), m.size, path, err);
+    s = hfconfig_add_generation(c, m.data ? (const char *)m.data : "", m.size, path, err);
     mapfile_close(&m);
     return s;
 }

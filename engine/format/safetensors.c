@@ -276,11 +276,7 @@ enum status safetensors_parse(struct container *out, struct arena *a, const uint
     if (s)
         return s;
     cJSON *root = NULL;
-    union { // the header is text in a byte array
-        const uint8_t *b;
-        const char *c;
-    } text = {.b = bytes + LENGTH_B};
-    if ((s = json_parse(&root, text.c, len, name, err)))
+    if ((s = json_parse(&root, (const char *)bytes + LENGTH_B, len, name, err)))
         return s;
     s = read_table(out, a, root, bytes + LENGTH_B + len, n - LENGTH_B - len, name, err);
     cJSON_Delete(root);

@@ -16,7 +16,6 @@ struct parser {
     size_t n, at;
     struct marks mark;
     bool strict;
-    struct harmony_log *log;
     struct err *err;
 };
 
@@ -287,7 +286,7 @@ static enum status new_message(struct harmony_log *l, struct err *err)
 enum status harmony_parse(const struct tokenizer *t, const int32_t *ids, size_t n, const char *role, bool strict,
                           struct harmony_log *out, struct err *err)
 {
-    struct parser p = {.t = t, .ids = ids, .n = n, .strict = strict, .log = out, .err = err};
+    struct parser p = {.t = t, .ids = ids, .n = n, .strict = strict, .err = err};
     p.mark = (struct marks){.start = tokenizer_special(t, "<|start|>"),
                             .message = tokenizer_special(t, "<|message|>"),
                             .end = tokenizer_special(t, "<|end|>"),
