@@ -16,12 +16,12 @@
 #include "lib/prov.h"
 
 /* What is derived is derived again: run the tool with the recorded recipe on the recorded inputs into a
- * scratch folder, and compare bytes. Only tools that touch a model or import foreign data are excused;
- * a tool this program has never heard of is not. */
+ * scratch folder, and compare bytes. Only tools that touch a model are excused; a tool this program has
+ * never heard of is not. */
 
 static bool needs_model(const char *tool)
 {
-    static const char *const names[] = {"infer", "latency", "memory", "energy", "ablate", "convert", "synth", "import"};
+    static const char *const names[] = {"infer", "latency", "memory", "energy", "ablate", "synth"};
     size_t n = strcspn(tool, " ");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == n && strncmp(names[i], tool, n) == 0)

@@ -383,19 +383,6 @@ static cJSON *run_json(struct prov *p)
     return r;
 }
 
-static enum status canonical_hex(const cJSON *v, char hex[DIGEST_HEX_LEN + 1], struct err *err)
-{
-    struct buf b = BUF_INIT;
-    uint8_t d[DIGEST_B];
-    enum status s = json_write_canonical(&b, v, err);
-    if (!s)
-        s = digest_bytes(b.data, b.n, d, err);
-    if (!s)
-        digest_hex(d, hex);
-    buf_release(&b);
-    return s;
-}
-
 static enum status build(struct prov *p, const struct schema *schema, cJSON *doc, const char *name,
                          const uint8_t payload[DIGEST_B], struct err *err)
 {
@@ -421,10 +408,10 @@ static enum status build(struct prov *p, const struct schema *schema, cJSON *doc
     put_text(p, pred, "class", result_class_name(weakest_class(p, schema)));
     put_text(p, pred, "schema", schema->id);
     put_text(p, pred, "numerics", p->numerics);
-    enum status s = canonical_hex(recipe, hex, err);
+    enum status s = canon_hex(recipe, hex, err);
     put_text(p, pred, "recipeDigest", hex);
     if (!s)
-        s = canonical_hex(p->numeric, hex, err);
+        s = canon_hex(p->numeric, hex, err);
     put_text(p, pred, "platformDigest", hex);
     put(p, pred, "recipe", recipe);
     put(p, pred, "platform", platform);
