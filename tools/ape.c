@@ -70,7 +70,8 @@ static enum status list_models(struct ape *a, struct err *err)
     const struct table *t = a->in;
     for (size_t r = 0; r < table_n_rows(t); r++) {
         const char *name = table_text(t, r, "model");
-        bool known = false;
+        // An ablation's level may be another directory (the same shape in bf16): a level, not a model.
+        bool known = strcmp(table_text(t, r, "stage"), "ablate") == 0;
         for (size_t i = 0; i < a->n_models; i++)
             known = known || strcmp(a->models[i].name, name) == 0;
         if (known)
