@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/digest.h"
-#include "lib/synth_model.h"
+#include "synth/synth_model.h"
 
 struct test_models {
     char dir[64];

@@ -17,7 +17,7 @@
 #include "base/digest.h"
 #include "base/rng.h"
 #include "engine.h"
-#include "lib/synth_model.h"
+#include "synth/synth_model.h"
 
 enum { MAX_OUT = 600, N_FAMILIES = 3 };
 

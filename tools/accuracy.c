@@ -4,8 +4,8 @@
 
 #include "lib/paths.h"
 #include "lib/stats.h"
-#include "lib/task_files.h"
-#include "lib/task_grade.h"
+#include "eval/task_files.h"
+#include "eval/task_grade.h"
 #include "lib/tool.h"
 
 /* What decides the prompts. Both commands take it: the grader makes the requests again. */

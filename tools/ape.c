@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "lib/study.h"
+#include "study/study.h"
 #include "lib/tool.h"
 
 struct args {

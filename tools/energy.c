@@ -14,7 +14,7 @@
 #include "drive/energy_phase.h"
 #include "drive/energy_window.h"
 #include "drive/rows.h"
-#include "lib/meter.h"
+#include "meter/meter.h"
 #include "lib/stats.h"
 #include "lib/tool.h"
 

@@ -8,9 +8,9 @@
 
 #include "base/digest.h"
 #include "base/json.h"
-#include "lib/figure_desc.h"
-#include "lib/figure_tex.h"
-#include "lib/gnuplot.h"
+#include "figure/figure_desc.h"
+#include "figure/figure_tex.h"
+#include "figure/gnuplot.h"
 #include "lib/tool.h"
 
 /* The inputs queries may name: option, and schema of the file. */

@@ -2,10 +2,10 @@
  * table. It never touches a model: `infer` stands between its first two commands. */
 #include <string.h>
 
-#include "lib/refusal.h"
-#include "lib/refusal_rates.h"
-#include "lib/task_files.h"
-#include "lib/task_transcripts.h"
+#include "eval/refusal.h"
+#include "eval/refusal_rates.h"
+#include "eval/task_files.h"
+#include "eval/task_transcripts.h"
 #include "lib/tool.h"
 
 struct request_args {

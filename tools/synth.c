@@ -1,5 +1,5 @@
-#include "lib/synth_model.h"
-#include "lib/synth_shape.h"
+#include "synth/synth_model.h"
+#include "synth/synth_shape.h"
 #include "lib/tool.h"
 
 /* synth: a model directory in a true Hugging Face format from a seed. */

@@ -1,8 +1,9 @@
-# One executable per tools/*.c, linked with tools/drive (measuring over engine.h), tools/lib (knows
-# base only) and the engine.
+# One executable per tools/*.c, linked with tools/drive (measuring over engine.h), libtools (tools/lib and
+# the rooms of single commands, which know base and lib only) and the engine.
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_BIN := $(TOOLS_SRC:tools/%.c=$(BIN)/%)
-LIB_SRC := $(sort $(wildcard tools/lib/*.c))
+LIB_ROOMS := lib check eval figure meter study synth
+LIB_SRC := $(sort $(wildcard $(LIB_ROOMS:%=tools/%/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/schema_text.o
 LIBTOOLS := $(B)/libtools.a
 DRIVE_SRC := $(sort $(wildcard tools/drive/*.c))

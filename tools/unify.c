@@ -3,10 +3,10 @@
  * re-derived and corrected (design/study.md). A file that is named must be there: nothing is skipped. */
 
 #include "base/mem.h"
-#include "lib/study.h"
+#include "study/study.h"
 #include "lib/tool.h"
-#include "lib/unify_import.h"
-#include "lib/unify_rows.h"
+#include "study/unify_import.h"
+#include "study/unify_rows.h"
 
 struct args {
     struct cli_texts latency, throughput, memory, energy, accuracy, accuracy_cost, safety, ablation;

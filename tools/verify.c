@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/check.h"
+#include "check/check.h"
 #include "lib/outfile.h"
 #include "lib/paths.h"
 #include "lib/tool.h"

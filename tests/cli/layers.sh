@@ -35,8 +35,14 @@ may_include() {
     engine/backend.h) echo base ;;
     engine/engine.h) echo base text ;;
     tools/lib/* | tools/man/*) echo base lib ;;
-    tools/drive/*) echo base lib drive engine.h ;;
-    tools/*.c) [[ $1 =~ ^tools/($drivers)\.c$ ]] && echo base lib drive engine.h || echo base lib ;;
+    tools/check/*) echo base lib check ;;
+    tools/eval/*) echo base lib eval ;;
+    tools/figure/*) echo base lib figure ;;
+    tools/meter/*) echo base lib meter ;;
+    tools/study/*) echo base lib study ;;
+    tools/synth/*) echo base lib synth ;;
+    tools/drive/*) echo base lib meter drive engine.h ;;
+    tools/*.c) [[ $1 =~ ^tools/($drivers)\.c$ ]] && echo base lib meter drive engine.h || echo base lib check eval figure study synth ;;
     esac
 }
 

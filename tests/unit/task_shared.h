@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/mapfile.h"
-#include "lib/task_json.h"
+#include "eval/task_json.h"
 
 /* Path of a shared file; skips the running test when the folder is not there. */
 static inline void shared_path(const char *rel, char *out, size_t n)

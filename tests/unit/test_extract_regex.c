@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "lib/extract_regex.h"
+#include "eval/extract_regex.h"
 #include "lib/extract_text.h"
 
 /* Expected matches were printed by Python 3.11's re.finditer: "start-end|group|group;...", byte

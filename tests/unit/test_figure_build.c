@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/figure_desc.h"
-#include "lib/gnuplot.h"
+#include "figure/figure_desc.h"
+#include "figure/gnuplot.h"
 
 enum { N_COLS = 5 };
 

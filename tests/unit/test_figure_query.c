@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lib/figure_query.h"
+#include "figure/figure_query.h"
 
 enum { N_COLS = 6 };
 

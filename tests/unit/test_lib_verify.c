@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/digest.h"
-#include "lib/check.h"
+#include "check/check.h"
 #include "lib/outfile.h"
 #include "lib/paths.h"
 #include "lib/tool.h"

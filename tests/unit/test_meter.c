@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lib/meter.h"
+#include "meter/meter.h"
 
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)

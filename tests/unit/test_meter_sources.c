@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "lib/meter.h"
+#include "meter/meter.h"
 
 #define MS UINT64_C(1000000)
 #define W UINT64_C(1000000)

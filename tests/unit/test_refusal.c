@@ -8,8 +8,8 @@
 
 #include "base/mapfile.h"
 #include "base/mem.h"
-#include "lib/refusal.h"
-#include "lib/refusal_suite.h"
+#include "eval/refusal.h"
+#include "eval/refusal_suite.h"
 
 static void test_rule(void **state)
 {

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/mapfile.h"
-#include "lib/score.h"
-#include "lib/task_json.h"
+#include "eval/score.h"
+#include "eval/task_json.h"
 #include "unit/task_shared.h"
 
 static struct score_filter *filter_from(const char *json)

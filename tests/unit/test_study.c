@@ -13,7 +13,7 @@
 
 #include "base/mapfile.h"
 #include "lib/csvio.h"
-#include "lib/study.h"
+#include "study/study.h"
 
 static const char latency_csv[] =
     "model,model_type,prompt_tokens,gen_tokens,TTFT_ms,p50_ms,p95_ms,p99_ms,TPOT_tokps\n"

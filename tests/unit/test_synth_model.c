@@ -14,9 +14,9 @@
 #include "base/mapfile.h"
 #include "format/hfconfig.h"
 #include "format/safetensors.h"
-#include "lib/synth_dir.h"
-#include "lib/synth_model.h"
-#include "lib/synth_tensors.h"
+#include "synth/synth_dir.h"
+#include "synth/synth_model.h"
+#include "synth/synth_tensors.h"
 
 enum { PATH_B = 256 };
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "lib/synth_corpus.h"
-#include "lib/synth_tokenizer.h"
+#include "synth/synth_corpus.h"
+#include "synth/synth_tokenizer.h"
 
 static struct synth_tokenizer trained(const char *preset)
 {

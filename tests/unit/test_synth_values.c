@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "base/digest.h"
-#include "lib/synth_shape.h"
-#include "lib/synth_tensors.h"
+#include "synth/synth_shape.h"
+#include "synth/synth_tensors.h"
 
 static void bf16_rounds_once_to_nearest_even(void **state)
 {

@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "base/mapfile.h"
-#include "lib/task.h"
-#include "lib/task_prompt.h"
-#include "lib/task_template.h"
+#include "eval/task.h"
+#include "eval/task_prompt.h"
+#include "eval/task_template.h"
 #include "unit/task_shared.h"
 
 static struct task *task_from(const char *definition, const char *items)

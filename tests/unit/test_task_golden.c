@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/num.h"
 #include "lib/csvio.h"
-#include "lib/task_grade.h"
+#include "eval/task_grade.h"
 #include "unit/task_shared.h"
 
 /* lm-evaluation-harness's own prompts, continuations, scores and standard errors (lmeval-golden), on the

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "lib/task_grade.h"
+#include "eval/task_grade.h"
 #include "unit/task_shared.h"
 
 #define CHOICE_TASK                                                                                        \

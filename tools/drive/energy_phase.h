@@ -7,7 +7,7 @@
 
 #include "base/digest.h"
 #include "engine.h"
-#include "lib/meter.h"
+#include "meter/meter.h"
 
 /* One kind of work, long enough for a meter (measurement.md 10): prefill alone, decode alone, or whole
  * requests. The edges are marks of the meter taken between two steps of the engine. */

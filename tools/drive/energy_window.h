@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "drive/energy_phase.h"
-#include "lib/meter.h"
+#include "meter/meter.h"
 #include "lib/stats.h"
 
 /* What the meter says of windows of work, and sums over them. */
