@@ -10,6 +10,11 @@ export LC_ALL := C
 # CONFIG: release debug asan tsan fault wrongseg cov. Everything it makes lies under build/$(CONFIG).
 CONFIG ?= release
 CC := gcc
+# CUDA: found or not, CUDA=0|1 to force. There is no CUDA backend yet, so nothing is looked for.
+CUDA ?= 0
+ifneq ($(CUDA),0)
+$(error CUDA=$(CUDA): there is no CUDA backend yet; build with CUDA=0)
+endif
 V ?= 0
 ifeq ($(V),0)
 Q := @
