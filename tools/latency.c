@@ -17,7 +17,7 @@ struct args {
     int64_t blocks, requests, warmup, prefill_chunk;
     const char *isa;
     const char *requests_out, *events_out, *throughput_out;
-    bool draft;
+    bool chat, draft;
 };
 
 static const struct cli_option options[] = {
@@ -29,6 +29,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, requests, CLI_RECIPE, "requests", 'n', "N", "20", 1, 1000000, "requests of each cell in a block"),
     CLI_INT(struct args, warmup, CLI_RECIPE, "warmup", 0, "N", "3", 0, 100000, "unmeasured requests of each cell before the first block (at least the concurrency, unless 0)"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = all)"),
+    CLI_FLAG(struct args, chat, CLI_RECIPE, "chat", 0, "prompts are one user message in the model's chat format, of --in-tok tokens with its markup"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
     CLI_TEXT(struct args, requests_out, CLI_OUTPUT, "requests-out", 0, "FILE", NULL, "one row a request (integers, ns)"),
     CLI_TEXT(struct args, events_out, CLI_OUTPUT, "events-out", 0, "FILE", NULL, "one row a token (integers, ns)"),
@@ -41,6 +42,7 @@ struct bench {
     struct tool *tool;
     const struct args *args;
     char (*names)[64]; /* of the cells */
+    struct chat_frame *frames; /* (n_models) with --chat, else empty */
     struct latency_run run;
 };
 
@@ -52,13 +54,20 @@ static enum status open_models(struct bench *b, struct err *err)
     if (s)
         return s;
     b->run.models = p;
+    if ((s = mem_alloc(&p, a->models.n, sizeof *b->frames, "chat formats", err)))
+        return s;
+    b->frames = p;
     struct progress *pr = tool_progress(b->tool);
     progress_stage(pr, "load", a->models.n);
     for (size_t i = 0; i < a->models.n && !s; i++) {
         const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(b->tool)};
         s = drive_open_model(b->tool, a->models.items[i], &mo, &b->run.models[i], err);
+        if (!s && a->chat)
+            s = chat_frame_of(b->run.models[i], &b->frames[i], err);
         progress_step(pr, i + 1, NULL);
     }
+    for (size_t c = 0; c < b->run.n_cells && !s && a->chat; c++)
+        b->run.cells[c].frame = &b->frames[b->run.cell_model[c]];
     return s;
 }
 
@@ -193,6 +202,9 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
         load_result_release(&b.run.results[i]);
     for (size_t i = 0; b.run.models && i < a->models.n; i++)
         model_free(b.run.models[i]);
+    for (size_t i = 0; b.frames && i < a->models.n; i++)
+        chat_frame_release(&b.frames[i]);
+    mem_free(b.frames);
     mem_free(b.run.order_idx);
     mem_free(b.run.results);
     mem_free(b.names);

@@ -18,9 +18,15 @@ struct rows_job {
     size_t n, n_with_values;
 };
 
+static size_t frame_tok(const struct load_cell *c)
+{
+    return c->frame ? c->frame->before.n + c->frame->after.n : 0;
+}
+
 bool latency_fits(const struct latency_run *r, size_t cell)
 {
-    return r->cells[cell].in_tok + r->cells[cell].out_tok <= model_info(r->models[r->cell_model[cell]])->max_context_tok;
+    const struct load_cell *c = &r->cells[cell];
+    return c->in_tok + c->out_tok <= model_info(r->models[r->cell_model[cell]])->max_context_tok && c->in_tok > frame_tok(c);
 }
 
 static const struct load_result *result_of(const struct latency_run *r, size_t block, size_t cell)
@@ -317,8 +323,11 @@ static enum status cell_rows(struct rows_job *j, size_t cell, struct err *err)
     enum status s = OK;
     char reason[96];
     if (!latency_fits(j->r, cell)) {
-        (void)snprintf(reason, sizeof reason, "beyond the model's context of %zu tokens",
-                       model_info(j->r->models[j->r->cell_model[cell]])->max_context_tok);
+        if (j->r->cells[cell].in_tok <= frame_tok(&j->r->cells[cell]))
+            (void)snprintf(reason, sizeof reason, "the chat format alone takes %zu tokens", frame_tok(&j->r->cells[cell]));
+        else
+            (void)snprintf(reason, sizeof reason, "beyond the model's context of %zu tokens",
+                           model_info(j->r->models[j->r->cell_model[cell]])->max_context_tok);
         empty_row(j, cell, ERR_UNSUPPORTED, reason);
         return OK;
     }

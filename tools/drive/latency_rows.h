@@ -26,7 +26,7 @@ struct latency_tables {
     struct table *latency, *throughput, *requests, *events; /* owned */
 };
 
-/* latency_fits - the model's context holds prompt and output of the cell. */
+/* latency_fits - the model's context holds prompt and output of the cell, and the prompt its chat markup. */
 bool latency_fits(const struct latency_run *r, size_t cell);
 
 /* latency_n_failed - requests that ended with a status. */

@@ -113,6 +113,23 @@ static enum status run_loop(struct loop *l, struct err *err)
     return s;
 }
 
+static enum status build_prompt(struct loop *l, size_t i, struct err *err)
+{
+    const struct load_cell *c = l->cell;
+    int32_t *out = l->prompts + i * c->in_tok;
+    size_t before = c->frame ? c->frame->before.n : 0;
+    size_t after = c->frame ? c->frame->after.n : 0;
+    if (c->in_tok <= before + after)
+        return err_set(err, ERR_UNSUPPORTED, "the chat format alone takes %zu tokens: expected more, found %zu",
+                       before + after, c->in_tok);
+    if (c->frame) {
+        memcpy(out, c->frame->before.v, before * sizeof *out);
+        if (after)
+            memcpy(out + c->in_tok - after, c->frame->after.v, after * sizeof *out);
+    }
+    return load_prompt(l->model, l->seed, c->name, l->block, i, out + before, c->in_tok - before - after, err);
+}
+
 static enum status prepare(struct loop *l, struct err *err)
 {
     const struct load_cell *c = l->cell;
@@ -146,7 +163,7 @@ static enum status prepare(struct loop *l, struct err *err)
         (void)snprintf(l->ids[i], sizeof l->ids[i], "%zu/%zu", l->block, i);
         s = digest_new(&l->digests[i], err);
         if (!s)
-            s = load_prompt(l->model, l->seed, c->name, l->block, i, l->prompts + i * c->in_tok, c->in_tok, err);
+            s = build_prompt(l, i, err);
     }
     return s;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/digest.h"
+#include "drive/frame.h"
 #include "engine.h"
 
 /* The closed-loop load of the measuring commands (measurement.md 6): C requests in flight, the next
@@ -19,6 +20,7 @@ struct load_cell {
     size_t concurrency;
     size_t n_requests;
     size_t prefill_chunk; /* 0 = whole prompt */
+    const struct chat_frame *frame; /* prompts are one user message of in_tok ids, markup included; NULL: bare ids */
     struct sampling sampling; /* its seed is not used: `seed` of load_run is */
 };
 
