@@ -170,45 +170,6 @@ static enum status parse_definition(struct task *t, const cJSON *d, const char *
     return parse_metrics(t, d, where, err);
 }
 
-enum status task_parse(struct task **out, const char *data, size_t n, const char *name, struct err *err)
-{
-    struct arena *arena = NULL;
-    void *p;
-    void *q;
-    enum status s = arena_new(&arena, 4096, err);
-    if (s)
-        return s;
-    if ((s = arena_alloc(arena, &p, 1, sizeof(struct task), err)) ||
-        (s = arena_alloc(arena, &q, 1, sizeof(struct task_owned), err))) {
-        arena_free(arena);
-        return s;
-    }
-    struct task *t = p;
-    t->owned = q;
-    t->owned->arena = arena;
-    if ((s = json_parse(&t->owned->definition, data, n, name, err)) ||
-        (s = parse_definition(t, t->owned->definition, name, err))) {
-        task_free(t);
-        return s;
-    }
-    *out = t;
-    return OK;
-}
-
-void task_free(struct task *t)
-{
-    if (!t)
-        return;
-    struct task_owned *o = t->owned;
-    for (size_t i = 0; i < t->n_filters; i++)
-        score_filter_free(t->filters[i]);
-    for (size_t i = 0; i < t->n_metrics; i++)
-        score_metric_free(t->metrics[i]);
-    jsonl_release(&o->items);
-    cJSON_Delete(o->definition);
-    arena_free(o->arena); // holds t itself
-}
-
 /* A document or shot of a multiple-choice task: its choices are texts, its gold index one of them. */
 static enum status check_choice_doc(const struct task *t, const cJSON *doc, const char *where, struct err *err)
 {
@@ -243,6 +204,60 @@ static enum status check_doc(const struct task *t, const cJSON *doc, const char 
     return s;
 }
 
+static enum status check_shots(const struct task *t, const char *name, struct err *err)
+{
+    char where[300];
+    size_t k = 0;
+    enum status s = OK;
+    const cJSON *shot;
+    cJSON_ArrayForEach(shot, t->shot_pool)
+    {
+        snprintf(where, sizeof where, "%.250s: shot %zu", name, k++);
+        if (!s)
+            s = check_doc(t, shot, t->shot_to_target, where, err);
+    }
+    return s;
+}
+
+enum status task_parse(struct task **out, const char *data, size_t n, const char *name, struct err *err)
+{
+    struct arena *arena = NULL;
+    void *p;
+    void *q;
+    enum status s = arena_new(&arena, 4096, err);
+    if (s)
+        return s;
+    if ((s = arena_alloc(arena, &p, 1, sizeof(struct task), err)) ||
+        (s = arena_alloc(arena, &q, 1, sizeof(struct task_owned), err))) {
+        arena_free(arena);
+        return s;
+    }
+    struct task *t = p;
+    t->owned = q;
+    t->owned->arena = arena;
+    if ((s = json_parse(&t->owned->definition, data, n, name, err)) ||
+        (s = parse_definition(t, t->owned->definition, name, err)) || (s = check_shots(t, name, err))) {
+        task_free(t);
+        return s;
+    }
+    *out = t;
+    return OK;
+}
+
+void task_free(struct task *t)
+{
+    if (!t)
+        return;
+    struct task_owned *o = t->owned;
+    for (size_t i = 0; i < t->n_filters; i++)
+        score_filter_free(t->filters[i]);
+    for (size_t i = 0; i < t->n_metrics; i++)
+        score_metric_free(t->metrics[i]);
+    jsonl_release(&o->items);
+    cJSON_Delete(o->definition);
+    arena_free(o->arena); // holds t itself
+}
+
 enum status task_add_items(struct task *t, const char *data, size_t n, const char *name, struct err *err)
 {
     struct jsonl *items = &t->owned->items;
@@ -258,14 +273,6 @@ enum status task_add_items(struct task *t, const char *data, size_t n, const cha
             if (!(s = json_check_name(subset, t->subset_field, where, err)) && strcmp(subset, "all") == 0)
                 s = err_set(err, ERR_FORMAT, "%s: \"%s\": \"all\" means the whole task", where, t->subset_field);
         }
-    }
-    size_t k = 0;
-    const cJSON *shot;
-    cJSON_ArrayForEach(shot, t->shot_pool)
-    {
-        snprintf(where, sizeof where, "%s: shot %zu", t->name, k++);
-        if (!s)
-            s = check_doc(t, shot, t->shot_to_target, where, err);
     }
     if (s)
         return s;
