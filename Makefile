@@ -7,7 +7,7 @@ MAKEFLAGS += -r --warn-undefined-variables
 .DEFAULT_GOAL := all
 export LC_ALL := C
 
-# CONFIG: release debug asan tsan fault wrongseg cov. Everything it makes lies under build/$(CONFIG).
+# CONFIG: release debug asan tsan fault wrongseg fuzz cov. Everything it makes lies under build/$(CONFIG).
 CONFIG ?= release
 CC := gcc
 # CUDA: found or not, CUDA=0|1 to force. There is no CUDA backend yet, so nothing is looked for.
@@ -38,6 +38,7 @@ OPT_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # segments of a dot product in the wrong order on AVX2 (tests/cli/matrix must notice).
 OPT_fault := -O2 -g -DASSAY_FAULTS
 OPT_wrongseg := -O2 -g -DASSAY_WRONG_SEGMENT_ORDER
+OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -w
 OPT_analyze := -O2 -fanalyzer
 OPT_cov := -O0 -g --coverage
 OPT := $(OPT_$(CONFIG))

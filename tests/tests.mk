@@ -1,18 +1,37 @@
 # Unit tests: one cmocka program per tests/unit/*.c. Command tests: tests/cli/*.sh. All speak TAP;
 # tests/run.sh adds them up and ends with one line `N passed, M failed, K skipped`.
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
-UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%) $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(B)/tests/replay_%)
 CLI_TESTS := $(sort $(wildcard tests/cli/*.sh tests/mutate/*.sh))
 HEADERS := $(sort $(wildcard engine/*.h engine/*/*.h tools/*/*.h))
 
-$(UNIT_SRC:%.c=$(B)/%.o): CPPFLAGS += -Itools -Itests
+$(UNIT_SRC:%.c=$(B)/%.o) $(FUZZ_SRC:%.c=$(B)/%.o) $(B)/tests/fuzz/replay.o: CPPFLAGS += -Itools -Itests
 
 $(B)/tests/%: $(B)/tests/unit/%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 
-.PHONY: unit-bin check-unit check-headers test test-run analyze
+# A fuzzer's entry is linked twice: with clang's libFuzzer (CONFIG=fuzz), and everywhere with a main that
+# replays its seeds and damaged copies of them, as a unit test.
+$(B)/tests/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+
+$(B)/tests/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBDRIVE) $(LIBTOOLS) $(LIBENGINE)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+
+.PHONY: unit-bin check-unit check-headers test test-run analyze fuzz
+.PRECIOUS: $(B)/tests/fuzz/%.o
+
+# Seconds for each fuzzer of `make fuzz`.
+FUZZ_SECONDS ?= 10
+fuzz: ## run every fuzzer for FUZZ_SECONDS (10) with clang's libFuzzer
+	$(Q)for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do tests/fuzz/run.sh $$f $(FUZZ_SECONDS); done
 
 unit-bin: $(UNIT_BIN)
 
@@ -47,4 +66,4 @@ test-run:
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=wrongseg $(BUILD)/wrongseg/bin/infer
 	$(Q)BIN=$(BIN) tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
 
--include $(UNIT_SRC:%.c=$(B)/%.d)
+-include $(UNIT_SRC:%.c=$(B)/%.d) $(FUZZ_SRC:%.c=$(B)/%.d)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "format/hfconfig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +13,13 @@ static void must(int condition)
 {
     if (!condition)
         abort();
+}
+
+static size_t product(size_t a, size_t b)
+{
+    size_t n;
+    must(size_mul(a, b, &n));
+    return n;
 }
 
 static void check_stops(const struct model_config *c)
@@ -30,10 +38,8 @@ static void check(const struct model_config *c)
     must(c->n_kv_heads >= 1 && c->n_heads % c->n_kv_heads == 0 && c->head_dim >= 2 && c->head_dim % 2 == 0);
     must((c->arch == ARCH_GPTOSS) == (c->n_experts > 0) && c->n_experts_used <= c->n_experts);
     must(c->arch != ARCH_GPTOSS || c->n_experts_used >= 1);
-    unsigned __int128 widest = (unsigned __int128)c->n_heads * c->head_dim * c->d_model * c->n_layers;
-    must(widest < (unsigned __int128)1 << 62);
-    widest = (unsigned __int128)(c->n_experts ? c->n_experts : 1) * 2 * c->n_ff * c->d_model * 2;
-    must(widest < (unsigned __int128)1 << 62);
+    must(product(product(product(c->n_heads, c->head_dim), c->d_model), c->n_layers) < (size_t)1 << 62);
+    must(product(product(c->n_experts ? c->n_experts : 1, 4 * c->n_ff), c->d_model) < (size_t)1 << 62);
     must(c->eps > 0 && c->rope.theta > 1 && c->rope.factor >= 1 && c->rope.attention_factor > 0);
     for (size_t i = 0; i < c->n_layers; i++)
         must(c->arch == ARCH_GPTOSS || c->windows[i] == 0);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "format/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,6 +25,17 @@ static size_t bits_of(enum tensor_dtype t)
     return bits[t];
 }
 
+static size_t n_bits(const struct tensor *t)
+{
+    size_t bits = bits_of(t->dtype);
+    for (size_t d = 0; d < t->n_dims; d++)
+        if (t->shape[d] == 0)
+            return 0;
+    for (size_t d = 0; d < t->n_dims; d++)
+        must(size_mul(bits, (size_t)t->shape[d], &bits));
+    return bits;
+}
+
 static void check(const struct container *c, const uint8_t *data, size_t size)
 {
     const uint8_t *end = NULL;
@@ -32,10 +44,7 @@ static void check(const struct container *c, const uint8_t *data, size_t size)
         must(t->name != NULL && t->data >= data + 8 && t->data <= data + size);
         must(t->n_bytes <= (size_t)(data + size - t->data));
         must(t->n_dims <= TENSOR_MAX_DIMS && tensor_dtype_name(t->dtype) != NULL);
-        unsigned __int128 bits = bits_of(t->dtype);
-        for (size_t d = 0; d < t->n_dims && bits; d++)
-            bits *= t->shape[d];
-        must(bits == (unsigned __int128)t->n_bytes * 8);
+        must(n_bits(t) == t->n_bytes * 8);
         must(i == 0 || t->data == end); // no holes, no overlap
         end = t->data + t->n_bytes;
         for (size_t j = 0; j < i; j++)
