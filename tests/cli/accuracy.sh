@@ -99,7 +99,7 @@ damage() { # sed program on a copy of the task
 }
 damage 's/"doc_to_text"/"doc_to_txt"/'; refuse "an unknown key in task.json" 2 "doc_to_txt" make-requests --task "$tmp/task" --out "$out"
 damage 's/{{question}}/{{qestion}}/'; refuse "an undefined field in a template" 2 "qestion" make-requests --task "$tmp/task" --out "$out"
-damage 's/\[0-9/[9-0/'; refuse "a bad pattern" 2 "regex" make-requests --task "$tmp/task" --out "$out"
+damage 's/\[0-9/[9-0/'; refuse "a bad pattern" 2 "task.json: regex" make-requests --task "$tmp/task" --out "$out"
 damage 's/"items.jsonl"/"gone.jsonl"/'; refuse "an items file that is not there" 2 "gone.jsonl" make-requests --task "$tmp/task" --out "$out"
 damage '3s/question/quest/' items.jsonl; refuse "an item without its question" 2 "items.jsonl:3" make-requests --task "$tmp/task" --out "$out"
 damage '5s/^/{/' items.jsonl; refuse "a broken line" 2 "items.jsonl:5" make-requests --task "$tmp/task" --out "$out"

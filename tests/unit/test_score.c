@@ -188,7 +188,6 @@ static void test_numbers(void **state)
     const double tie[] = {-3.5, -1.25, -1.25, -2};
     assert_int_equal(score_best(tie, 4), 1);
     const double x[] = {0, 1, 1, 0, 1, 0}; // p = 1/2, se = sqrt(p(1-p)/(n-1))
-    assert_true(score_mean(x, 6) == 0.5);
     assert_float_equal(score_stderr(x, 6), 0.22360679774997896, 1e-15);
     const double y[] = {1, 0, 0};
     assert_float_equal(score_stderr(y, 3), 0.33333333333333337, 1e-15);

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "eval/extract_regex.h"
-#include "lib/extract_text.h"
 #include "eval/task_json.h"
+#include "lib/extract_text.h"
+#include "lib/stats.h"
 
 enum step_kind { STEP_REGEX, STEP_STRIP, STEP_TAKE_FIRST };
 
@@ -59,7 +60,7 @@ static enum status parse_step(struct step *out, const cJSON *obj, const char *wh
     if (!out->last && strcmp(select, "first") != 0)
         return err_set(err, ERR_FORMAT, "%s: \"select\": expected first or last, found \"%.60s\"", where, select);
     if ((s = regex_new(&out->re, pattern, err)))
-        err_prefix(err, "%s: ", where);
+        err_prefix(err, "%s", where);
     return s;
 }
 
@@ -204,7 +205,7 @@ static enum status parse_exact_match(struct score_metric *m, const cJSON *obj, c
         if (!cJSON_IsString(one))
             return err_set(err, ERR_FORMAT, "%s: \"ignore_regexes\": expected strings", where);
         if ((s = regex_new(&m->ignore[m->n_ignore], one->valuestring, err))) {
-            err_prefix(err, "%s: ", where);
+            err_prefix(err, "%s", where);
             return s;
         }
         m->n_ignore++;
@@ -331,19 +332,7 @@ size_t score_best(const double *values, size_t n)
     return best;
 }
 
-double score_mean(const double *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum / (double)n;
-}
-
 double score_stderr(const double *x, size_t n)
 {
-    double mean = score_mean(x, n);
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (x[i] - mean) * (x[i] - mean);
-    return sqrt(sum / (double)(n - 1)) / sqrt((double)n);
+    return stats_sd(x, n) / sqrt((double)n);
 }

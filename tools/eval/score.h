@@ -45,10 +45,8 @@ enum status score_exact_match(const struct score_metric *m, const char *answer, 
 /* score_best - index of the largest of n values, the lowest index on ties; n >= 1. */
 size_t score_best(const double *values, size_t n);
 
-/* score_mean, score_stderr - of n scores, sums in ascending order, + - * / sqrt only:
- *   mean = sum x / n,  stderr = sqrt(sum (x - mean)^2 / (n - 1)) / sqrt(n), n >= 2.
+/* score_stderr - of the mean of n scores: sqrt(sum (x - mean)^2 / (n - 1)) / sqrt(n), n >= 2.
  * Source: eval-tasks.md 5 (the harness's sample standard error). */
-double score_mean(const double *x, size_t n);
 double score_stderr(const double *x, size_t n);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/extract_text.h"
+#include "lib/stats.h"
 
 struct grade_owned {
     struct arena *arena;
@@ -138,7 +139,7 @@ static enum status grade_filter(struct grader *g, size_t doc, size_t filter, con
     for (size_t m = 0; m < t->n_metrics && !s; m++)
         s = score_exact_match(t->metrics[m], item->answer, item->target, &item->hit[m], g->err);
     if (s) {
-        err_prefix(g->err, "%s/%zu, filter %s: ", t->name, doc, score_filter_name(t->filters[filter]));
+        err_prefix(g->err, "%s/%zu, filter %s", t->name, doc, score_filter_name(t->filters[filter]));
         return s;
     }
     bool no_final = g->options->chat && !a->has_final;
@@ -223,7 +224,7 @@ static enum status add_sum(struct grader *g, struct grade_sum *sum)
         sum->out_tok += items[i].out_tok;
         chance += chance_of(g->task, i);
     }
-    sum->mean = score_mean(x, sum->n);
+    sum->mean = stats_mean(x, sum->n);
     sum->has_stderr = sum->n > 1;
     if (sum->has_stderr)
         sum->stderr_mean = score_stderr(x, sum->n);

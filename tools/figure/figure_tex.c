@@ -203,7 +203,7 @@ static enum status parse_column(struct job *j, const char *text, size_t n_cols, 
     for (size_t i = 0; i < c->n; i++) {
         enum status st = num_parse_i64(number[i], 1, (int64_t)n_cols, "column", &c->col[i], err);
         if (st) {
-            err_prefix(err, "%s: ", j->where);
+            err_prefix(err, "%s", j->where);
             return st;
         }
     }
