@@ -461,8 +461,6 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
         (!j.args->trace_out || (s = put_trace(&j, err)) == OK) &&
         (!j.args->windows_out || (s = put_windows(&j, err)) == OK))
         s = put_rows(&j, err);
-    if (s == OK && !has_meter(&j))
-        tool_warn(tool, "not measured: %s", meter_reason(j.meter));
     meter_close(j.meter);
     model_free(j.model);
     for (size_t c = 0; c < j.n_cells; c++) {

@@ -111,5 +111,14 @@ for t in latency ablate; do
     wait "$pid"
     ok "$t: interrupted, one line, no file, the signal passed on" '[ $last -eq 130 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "interrupted in block" "$tmp/err" && [ -z "$(ls -A "$tmp/int")" ]'
 done
+# --- an output that cannot be written is known before anything runs
+for t in latency memory energy ablate; do
+    "$BIN/$t" -m "$m" --draft -o "$tmp/none/out.csv" 2>"$tmp/err"
+    ok "$t: no folder for --out, said before the work" '[ $last -eq 2 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "cannot write .*none/out.csv" "$tmp/err"'
+done
+"$BIN/latency" -m "$m" --draft --events-out "$tmp/none/e.csv" 2>"$tmp/err"
+ok "latency: nor one for a second output" '[ $last -eq 2 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "cannot write .*none/e.csv" "$tmp/err"'
+"$BIN/energy" -q -m "$m" --contexts 16 --out-tok 4 --rapl-root "$tmp/none" --draft 2>"$tmp/err" >"$tmp/out"
+ok "energy: no meter is said once" '[ $last -eq 0 ] && [ "$(grep -c "not measured" "$tmp/err")" -eq 1 ]'
 echo "1..$n"
 exit $failed

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "lib/crash.h"
 #include "lib/interrupt.h"
+#include "lib/paths.h"
 
 struct outfile {
     FILE *f;
@@ -130,6 +131,29 @@ fail:
 static const char *label(const struct outfile *o)
 {
     return o->path ? o->path : "standard output";
+}
+
+enum status outfile_check(const char *path, struct err *err)
+{
+    struct stat st;
+    struct buf dir = BUF_INIT;
+    if (!path || strcmp(path, "-") == 0)
+        return OK;
+    bool there = stat(path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode))
+        return err_set(err, ERR_IO, "cannot write '%s': it is a directory", path);
+    if (there && !S_ISREG(st.st_mode)) {
+        buf_str(&dir, path); // written in place
+    } else {
+        buf_add(&dir, path, (size_t)(path_base(path) - path));
+        buf_str(&dir, ".");
+    }
+    enum status s = buf_status(&dir, "path", err);
+    int mode = there && !S_ISREG(st.st_mode) ? W_OK : W_OK | X_OK;
+    if (!s && access(dir.data, mode) != 0)
+        s = err_set_errno(err, ERR_IO, errno, "cannot write '%s'", path);
+    buf_release(&dir);
+    return s;
 }
 
 enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err)

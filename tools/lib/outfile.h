@@ -16,6 +16,10 @@ struct outfile;
 
 /* outfile_open - ERR_IO when the directory cannot be written. */
 enum status outfile_open(struct outfile **out, const char *path, struct err *err);
+
+/* outfile_check - ERR_IO when outfile_open would fail, known without opening: before an hour of measuring,
+ * not after it. What changes in between shows in outfile_open. */
+enum status outfile_check(const char *path, struct err *err);
 enum status outfile_write(struct outfile *o, const void *data, size_t n, struct err *err);
 
 /* outfile_flush - all that was written is on the disk, or ERR_IO: a full disk shows before any rename. */

@@ -146,6 +146,25 @@ static enum status answer(const struct tool *t, const struct cli_spec *spec, boo
     return s;
 }
 
+/* Every file that will be written can be, before the work: a long measurement must not end in a slip of
+ * its last option. A directory (synth) is its tool's own business. */
+static enum status check_outputs(const struct tool *t, struct err *err)
+{
+    enum status s = OK;
+    const struct cli_option *o;
+    for (size_t i = 0; !s && (o = cli_at(t->cli, i, NULL)); i++) {
+        if (o->role != CLI_OUTPUT || o->kind != CLI_KIND_TEXT || strcmp(o->arg, "FILE") != 0)
+            continue;
+        cJSON *v = cli_value(t->cli, o);
+        if (!v)
+            s = err_set(err, ERR_MEMORY, "cannot read --%s", o->name);
+        else if (cJSON_IsString(v))
+            s = outfile_check(v->valuestring, err);
+        cJSON_Delete(v);
+    }
+    return s;
+}
+
 static enum status run(struct tool *t, int argc, char **argv, struct err *err)
 {
     struct cli_option masked[TOOL_N_MASKED + 1];
@@ -172,6 +191,8 @@ static enum status run(struct tool *t, int argc, char **argv, struct err *err)
         s = tool_apply_recipe(t, err);
     if (!s)
         s = cli_check(t->cli, err);
+    if (!s)
+        s = check_outputs(t, err);
     if (!s)
         s = prov_new(&t->prov, t->program, t->common.root, err);
     if (!s)
