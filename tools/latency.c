@@ -62,6 +62,10 @@ static enum status open_models(struct bench *b, struct err *err)
     for (size_t i = 0; i < a->models.n && !s; i++) {
         const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(b->tool)};
         s = drive_open_model(b->tool, a->models.items[i], &mo, &b->run.models[i], err);
+        for (size_t k = 0; k < i && !s; k++) // rows are keyed by it
+            if (strcmp(model_info(b->run.models[k])->name, model_info(b->run.models[i])->name) == 0)
+                s = err_set(err, ERR_USAGE, "--model: expected models of different names, found '%s' twice",
+                            model_info(b->run.models[i])->name);
         if (!s && a->chat)
             s = chat_frame_of(b->run.models[i], &b->frames[i], err);
         progress_step(pr, i + 1, NULL);

@@ -118,6 +118,8 @@ for t in latency memory energy ablate; do
 done
 "$BIN/latency" -m "$m" --draft --events-out "$tmp/none/e.csv" 2>"$tmp/err"
 ok "latency: nor one for a second output" '[ $last -eq 2 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "cannot write .*none/e.csv" "$tmp/err"'
+"$BIN/latency" -q -m "$m" -m "$m/" --in-tok 16 --out-tok 4 -n 1 --draft 2>"$tmp/err" >"$tmp/out"
+ok "latency: two models of one name, said before the work" '[ $last -eq 2 ] && [ ! -s "$tmp/out" ] && grep -q -- "--model: expected models of different names, found .qwen3. twice" "$tmp/err"'
 "$BIN/energy" -q -m "$m" --contexts 16 --out-tok 4 --rapl-root "$tmp/none" --draft 2>"$tmp/err" >"$tmp/out"
 ok "energy: no meter is said once" '[ $last -eq 0 ] && [ "$(grep -c "not measured" "$tmp/err")" -eq 1 ]'
 echo "1..$n"
