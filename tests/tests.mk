@@ -59,7 +59,7 @@ FAULT_BIN := $(addprefix $(BUILD)/fault/,$(addprefix bin/,accuracy infer memory 
 J := -j$(shell nproc)
 
 test-run:
-	$(Q)$(MAKE) --no-print-directory $(J) all unit-bin check-headers
+	$(Q)$(MAKE) --no-print-directory $(J) all unit-bin check-headers man
 	$(Q)$(MAKE) --no-print-directory models
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=asan unit-bin
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=fault $(FAULT_BIN)
