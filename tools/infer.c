@@ -192,10 +192,14 @@ static enum status on_done(void *ctx, const struct infer_result *r, struct err *
         tool_answer_no(u->t);
         return OK;
     }
-    tool_note(u->t,
-              "%s, %s/%s, %zu threads: %zu prompt tok, %zu out tok (%s), ttft %.1f ms, tpot %.2f ms, decode %.1f tok/s, logits %.16s",
-              i->name, i->backend, i->isa, i->n_threads, u->l->items[0].r.n_prompt, r->n_ids, finish_reason_name(r->finish),
-              v.ttft_ms, v.tpot_ms, v.decode_tok_s, r->logits_sha256);
+    char speed[96] = ""; // what was not measured is left out, never 0
+    if (r->n_ids > 1)
+        (void)snprintf(speed, sizeof speed, ", ttft %.1f ms, tpot %.2f ms, decode %.1f tok/s", v.ttft_ms, v.tpot_ms,
+                       v.decode_tok_s);
+    else if (r->n_ids)
+        (void)snprintf(speed, sizeof speed, ", ttft %.1f ms", v.ttft_ms);
+    tool_note(u->t, "%s, %s/%s, %zu threads: %zu prompt tok, %zu out tok (%s)%s, logits %.16s", i->name, i->backend, i->isa,
+              i->n_threads, u->l->items[0].r.n_prompt, r->n_ids, finish_reason_name(r->finish), speed, r->logits_sha256);
     return OK;
 }
 

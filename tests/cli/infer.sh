@@ -43,6 +43,8 @@ done
 # --- by hand
 "$infer" -m "$tmp/gptoss" --prompt "hello" -n 12 >"$tmp/out" 2>"$tmp/err"
 ok "a prompt gives text on stdout and one line of figures on stderr" '[ $last -eq 0 ] && [ -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "12 out tok" "$tmp/err"'
+"$infer" -m "$tmp/gptoss" --prompt "hello" -n 1 >"$tmp/one" 2>"$tmp/err"
+ok "one token has no time per output token, and none is printed" 'grep -q "1 out tok" "$tmp/err" && ! grep -q tpot "$tmp/err"'
 "$infer" -q -m "$tmp/gptoss" --prompt "hello" -n 12 >"$tmp/out2" 2>"$tmp/err"
 ok "--quiet says nothing on stderr and the same on stdout" '[ ! -s "$tmp/err" ] && cmp -s "$tmp/out" "$tmp/out2"'
 "$infer" -q -m "$tmp/gptoss" --prompt "hello" -n 12 -o "$tmp/out3" >"$tmp/out4" 2>"$tmp/err"
