@@ -64,6 +64,6 @@ test-run:
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=asan unit-bin
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=fault $(FAULT_BIN)
 	$(Q)$(MAKE) --no-print-directory $(J) CONFIG=wrongseg $(BUILD)/wrongseg/bin/infer
-	$(Q)BIN=$(BIN) tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
+	$(Q)BIN=$(BIN) TREE=$(BUILD)/test/reproduce tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
 
 -include $(UNIT_SRC:%.c=$(B)/%.d) $(FUZZ_SRC:%.c=$(B)/%.d)
