@@ -55,6 +55,9 @@ check 'killed three times, the exact part resumes' make --no-print-directory exa
 exact "$out" >build/test/exact.after
 check 'to the same bytes' cmp build/test/exact.before build/test/exact.after
 check 'with nothing left lying about' bash -c "! find $out -name '*.tmp*' -o -name '*journal*' | grep ."
+# New statements (durations differ) were made for the exact part alone: the rest follows them.
+check 'the whole study is completed after it' run
+check 'and verifies' build/release/bin/verify --quiet --tree "$out"
 
 # A clone elsewhere, another locale, umask and thread count.
 other=$(mktemp -d)
