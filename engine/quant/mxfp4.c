@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fmath.h"
+#include "quant/quant.h"
 
 uint16_t mxfp4_image(unsigned code, unsigned scale)
 {
@@ -74,5 +75,14 @@ void mxfp4_encode(const float x[MXFP4_GROUP], uint8_t codes[MXFP4_GROUP_B], uint
         }
         unsigned code = best | (x[i] < 0 && best ? 8u : 0u);
         codes[i / 2] = (uint8_t)(codes[i / 2] | (i % 2 ? code << 4 : code));
+    }
+}
+
+void mxfp4_block_decode(const uint8_t *block, float *out)
+{
+    unsigned scale = block[0];
+    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
+        unsigned code = (unsigned)block[1 + i % 16] >> (i / 16 * 4) & 15u;
+        out[i] = bf16_to_f32(scale == MXFP4_SCALE_NAN ? 0x7fc0u : mxfp4_image(code, scale));
     }
 }
