@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "quant/quant.h"
 
 /* The waist between the models and the machines: one const vtable per backend (cpu now, cuda later).
  * Pointers called dev live where the backend computes; callers move them by upload and download and
@@ -17,28 +18,25 @@
 
 struct backend;
 struct matrix; /* weights of y = x W^T, tiled for this backend */
+struct table;  /* embedding rows */
 struct kv;     /* the K and V cache of all layers and sequences of one session */
 
-enum weight_format { WEIGHT_BF16, WEIGHT_MXFP4 };
-
-/* Rows of a matrix as they lie in a file, row-major, `n_cols` inputs each. BF16: data. MXFP4: data =
- * blocks (n_rows, n_cols/32, 16) with low nibble = even input, scales (n_rows, n_cols/32). */
+/* Rows of a matrix as they are stored (quant.h), `n_cols` inputs each. */
 struct matrix_part {
     size_t n_rows;
-    const uint8_t *data;   /* need not be aligned */
-    const uint8_t *scales; /* NULL but for MXFP4 */
+    struct row_reader rows;
+    struct row_reader scales; /* MXFP4_SPLIT only: n_cols / 32 bytes a row */
 };
 
 /* Several tensors as one matrix: stacked (q, k, v), or interleaved row by row (gate, up: row 2i is
  * gate i, row 2i+1 is up i; parts then have equal n_rows). */
 struct matrix_source {
     const char *name; /* for messages */
-    enum weight_format format;
+    enum quant quant;
     size_t n_cols;
     size_t n_parts;
     struct matrix_part parts[3];
     bool interleave;
-    bool rows_addressable; /* embed() will read single rows (fp32 value, not rounded) */
 };
 
 /* Where a row stopped being finite or in range (numerics.md: Operands), 0 = nowhere. The first site
@@ -125,7 +123,8 @@ struct backend_ops {
     enum status (*upload)(struct backend *b, void *dev, const void *host, size_t n_bytes, struct err *err);
     enum status (*download)(struct backend *b, void *host, const void *dev, size_t n_bytes, struct err *err);
 
-    /* Weights. ERR_RANGE for a NaN scale or a value >= 2^60, naming matrix, row and column. */
+    /* Weights. ERR_RANGE for a NaN scale or a value >= 2^60, naming matrix, row and column. The source is
+     * read during the call only. */
     enum status (*matrix_new)(struct backend *b, struct matrix **out, const struct matrix_source *src,
                               struct err *err);
     void (*matrix_free)(struct backend *b, struct matrix *m);
@@ -133,6 +132,13 @@ struct backend_ops {
     /* Test hook: overwrite every scale of an MXFP4 matrix with NaN, or the weights where the backend
      * keeps none (expert-isolation test). */
     void (*matrix_poison)(struct matrix *m);
+
+    /* Embedding rows, kept as they are stored: fp32 values, neither rounded nor flushed. One part; rows
+     * in place are borrowed until table_free, others copied. */
+    enum status (*table_new)(struct backend *b, struct table **out, const struct matrix_source *src,
+                             struct err *err);
+    void (*table_free)(struct backend *b, struct table *t);
+    size_t (*table_bytes)(const struct table *t); /* borrowed ones too */
 
     /* KV cache. */
     enum status (*kv_new)(struct backend *b, struct kv **out, const struct kv_shape *shape, struct err *err);
@@ -143,7 +149,7 @@ struct backend_ops {
 
     /* Operators. d, K, f are unpadded sizes. All return OK but for allocation failure. */
     /* x[t] = fp32 row ids[t] of the table. */
-    enum status (*embed)(struct backend *b, const struct matrix *table, const int32_t *ids, size_t n, float *x,
+    enum status (*embed)(struct backend *b, const struct table *table, const int32_t *ids, size_t n, float *x,
                          size_t d, struct err *err);
     /* out[t] = operand(rmsnorm(x[pick ? pick[t] : t]) * w), n_out rows; faults go to the picked row. */
     enum status (*norm)(struct backend *b, const float *x, const float *w, float eps, size_t d,

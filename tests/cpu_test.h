@@ -129,4 +129,11 @@ static inline struct backend *new_backend(const char *isa, size_t n_threads)
     return b;
 }
 
+/* One part of a matrix_source, in place. */
+#define PART(n, data, scale_bytes)                                      \
+    (struct matrix_part)                                                \
+    {                                                                   \
+        .n_rows = (n), .rows = {.base = (data)}, .scales = {.base = (scale_bytes)} \
+    }
+
 #endif

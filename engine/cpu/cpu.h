@@ -59,14 +59,14 @@ static inline void cpu_fault(const struct rows *rows, size_t t, size_t layer, en
 }
 
 /* weights.c: a matrix in tiles (kernels.h). */
+enum tile_format { TILE_BF16, TILE_MXFP4 };
 struct matrix {
-    enum weight_format format; // of the tiles: MXFP4 with extreme scales is kept as BF16
+    enum tile_format format; // what has no tile of its own, and MXFP4 with extreme scales, is kept as BF16
     size_t n_rows, n_cols;
     size_t n_blocks;      // ceil(n_cols / 32)
     size_t n_tiles;       // ceil(n_rows / 16)
     size_t tile_b;        // bytes from tile to tile, a multiple of 64
     uint8_t *data;        // (n_tiles, tile_b)
-    uint16_t *unflushed;  // (n_rows, n_cols) or NULL: rows for embed() where packing flushed a value
     size_t bytes;
 };
 enum status cpu_matrix_new(struct backend *b, struct matrix **out, const struct matrix_source *src,
@@ -75,6 +75,14 @@ void cpu_matrix_free(struct backend *b, struct matrix *m);
 size_t cpu_matrix_bytes(const struct matrix *m);
 void cpu_matrix_poison(struct matrix *m);
 
+/* table.c */
+struct table;
+enum status cpu_table_new(struct backend *b, struct table **out, const struct matrix_source *src, struct err *err);
+void cpu_table_free(struct backend *b, struct table *t);
+size_t cpu_table_bytes(const struct table *t);
+enum status cpu_embed(struct backend *b, const struct table *table, const int32_t *ids, size_t n, float *x,
+                      size_t d, struct err *err);
+
 /* linear.c */
 enum { PASS_ROWS = 512 }; // rows that one pass over the tiles serves: bounds the scratch of a long chunk
 
@@ -82,8 +90,6 @@ enum { PASS_ROWS = 512 }; // rows that one pass over the tiles serves: bounds th
  * each from +0, added ascending from the first. total, part (m, TILE). Counts bytes and dots in w. */
 void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct matrix *a, size_t tile,
                  const float *x, size_t ldx, size_t m, float *total, float *part);
-enum status cpu_embed(struct backend *b, const struct matrix *table, const int32_t *ids, size_t n, float *x,
-                      size_t d, struct err *err);
 enum status cpu_linear(struct backend *b, const struct matrix *w, const uint16_t *x, size_t n, const float *bias,
                        bool add, float *y, struct err *err);
 

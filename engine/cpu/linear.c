@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/fmath.h"
 #include "cpu/cpu.h"
 
 /* Products. Weight tiles are the outer loop and rows the inner one, so that a tile is fetched from
@@ -19,7 +18,7 @@ void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct
         float *c = i == 0 || k->wrong_segments ? total : part;
         if (i == 0 || c == part)
             memset(c, 0, m * TILE * sizeof *c);
-        if (a->format == WEIGHT_BF16)
+        if (a->format == TILE_BF16)
             k->dot_bf16((const uint32_t *)(const void *)(data + block * TILE * BLOCK * 2), n * BLOCK / 2,
                         x + block * BLOCK, ldx, m, c, TILE);
         else
@@ -100,22 +99,5 @@ enum status cpu_linear(struct backend *base, const struct matrix *w, const uint1
         cpu_run(b, l.m, l.ld / 4, widen, &l);
         cpu_run(b, w->n_tiles, l.m * l.ld * TILE, tiles, &l);
     }
-    return OK;
-}
-
-enum status cpu_embed(struct backend *base, const struct matrix *table, const int32_t *ids, size_t n, float *x,
-                      size_t d, struct err *err)
-{
-    struct cpu_backend *b = cpu_of(base);
-    for (size_t t = 0; t < n; t++) {
-        if (ids[t] < 0 || (size_t)ids[t] >= table->n_rows)
-            return err_set(err, ERR_RANGE, "token id: expected 0 to %zu, found %d", table->n_rows - 1, (int)ids[t]);
-        size_t row = (size_t)ids[t];
-        const uint16_t *tile = (const uint16_t *)(const void *)(table->data + row / TILE * table->tile_b);
-        for (size_t k = 0; k < d; k++)
-            x[t * d + k] = bf16_to_f32(table->unflushed ? table->unflushed[row * d + k]
-                                                        : tile[(k / 2 * TILE + row % TILE) * 2 + k % 2]);
-    }
-    b->workers[0].weight_bytes_read += n * d * sizeof(uint16_t);
     return OK;
 }

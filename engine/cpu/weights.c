@@ -6,15 +6,32 @@
 #include "quant/mxfp4.h"
 
 /* Packing of weights into tiles: validated, flushed as the operand rule says, transposed so that one
- * 64-byte load holds 16 output rows. The source is read once, row by row, and never copied whole. */
+ * 64-byte load holds 16 output rows. The source is read once, a tile's rows at a time, and never copied
+ * whole. What is stored in no format that a tile can hold is decoded to fp32 and rounded to bf16. */
 
 enum {
     SCALE_LO = 127 - 55, // the block's e + o may be multiplied by scales of these bytes (numerics.md)
     SCALE_HI = 127 + 60
 };
 
-struct row_source {
-    const uint8_t *data, *scales; // scales: MXFP4 only
+static bool is_mxfp4(enum quant q)
+{
+    return q == QUANT_MXFP4 || q == QUANT_MXFP4_SPLIT;
+}
+
+struct pack {
+    const struct matrix_source *src;
+    const struct quant_type *type;
+    struct matrix *m;
+    size_t row_b, scale_row_b; // of the source; scale_row_b: MXFP4_SPLIT only
+    uint8_t *scratch;          // (workers, TILE, row_b + scale_row_b) for rows that are not in place
+    size_t bad_row; // first row with a bad value, SIZE_MAX if none; its column is found when reporting
+    bool extreme_scale;
+};
+
+/* One row as it is stored. */
+struct stored_row {
+    const uint8_t *data, *scales; // scales: MXFP4_SPLIT only
 };
 
 // the part that holds a row of the matrix; *row becomes the row within it
@@ -31,40 +48,51 @@ static const struct matrix_part *find_part(const struct matrix_source *src, size
     return &src->parts[part];
 }
 
-static struct row_source mxfp4_row(const struct matrix_source *src, size_t row)
+static struct stored_row get_row(const struct pack *p, size_t row, uint8_t *scratch)
 {
-    const struct matrix_part *p = find_part(src, &row);
-    size_t n_blocks = src->n_cols / BLOCK;
-    return (struct row_source){p->data + row * n_blocks * MXFP4_GROUP_B, p->scales + row * n_blocks};
+    const struct matrix_part *part = find_part(p->src, &row);
+    struct stored_row r = {.data = row_reader_get(&part->rows, row, 1, p->row_b, scratch), .scales = NULL};
+    if (p->src->quant == QUANT_MXFP4_SPLIT)
+        r.scales = row_reader_get(&part->scales, row, 1, p->scale_row_b, scratch + p->row_b);
+    return r;
 }
 
-static struct row_source source_row(const struct matrix_source *src, size_t row)
+static uint8_t *scratch_of(const struct pack *p, const struct cpu_worker *w, size_t i)
 {
-    if (src->format == WEIGHT_MXFP4)
-        return mxfp4_row(src, row);
-    const struct matrix_part *p = find_part(src, &row);
-    return (struct row_source){p->data + row * src->n_cols * 2, NULL};
+    return p->scratch ? p->scratch + (w->index * TILE + i) * (p->row_b + p->scale_row_b) : NULL;
 }
 
-static unsigned mxfp4_code(const uint8_t *row, size_t k)
+// block b of an MXFP4 row in the form of mxfp4.h, whichever way it is stored
+static unsigned mxfp4_group(const struct pack *p, const struct stored_row *r, size_t b, uint8_t codes[MXFP4_GROUP_B])
 {
-    return (unsigned)row[k / 2] >> (k % 2 * 4) & 15u;
+    if (r->scales) {
+        memcpy(codes, r->data + b * MXFP4_GROUP_B, MXFP4_GROUP_B);
+        return r->scales[b];
+    }
+    const uint8_t *block = r->data + b * p->type->block_b; // byte 1 + j: values j and j + 16
+    for (size_t i = 0; i < MXFP4_GROUP_B / 2; i++) {
+        unsigned a = block[1 + 2 * i];
+        unsigned c = block[2 + 2 * i];
+        codes[i] = (uint8_t)((a & 15u) | (c & 15u) << 4);
+        codes[i + MXFP4_GROUP_B / 2] = (uint8_t)(a >> 4 | (c & 0xf0u));
+    }
+    return block[0];
 }
 
-static uint16_t source_value(const struct matrix_source *src, const struct row_source *r, size_t k)
+// block b of any row as fp32; a block is 32 values, or the type's own if it is larger
+static void decode_block(const struct pack *p, const struct stored_row *r, size_t b, float *out)
 {
-    if (src->format == WEIGHT_MXFP4)
-        return mxfp4_image(mxfp4_code(r->data, k), r->scales[k / BLOCK]);
-    return (uint16_t)(r->data[2 * k] | r->data[2 * k + 1] << 8);
+    if (!r->scales) {
+        p->type->decode(r->data + b * p->type->block_b, out);
+        return;
+    }
+    uint8_t codes[MXFP4_GROUP_B];
+    unsigned scale = mxfp4_group(p, r, b, codes);
+    for (size_t i = 0; i < MXFP4_GROUP; i++) {
+        unsigned code = (unsigned)codes[i / 2] >> (i % 2 * 4) & 15u;
+        out[i] = bf16_to_f32(scale == MXFP4_SCALE_NAN ? 0x7fc0u : mxfp4_image(code, scale));
+    }
 }
-
-struct pack {
-    const struct matrix_source *src;
-    struct matrix *m;
-    size_t bad_row; // first row with a bad value, SIZE_MAX if none; its column is found when reporting
-    bool extreme_scale;
-    bool flushed;
-};
 
 // Tiles are packed by several workers; what they find is folded in with these two.
 static void note_bad(struct pack *p, size_t row)
@@ -80,93 +108,76 @@ static void note(bool *flag)
     __atomic_store_n(flag, true, __ATOMIC_RELAXED);
 }
 
-static bool bad_value(const struct matrix_source *src, const struct row_source *r, size_t k)
+static void put_bf16(struct pack *p, size_t row, size_t k, uint16_t v)
 {
-    if (src->format == WEIGHT_MXFP4 && r->scales[k / BLOCK] == MXFP4_SCALE_NAN)
-        return true;
-    return !bf16_in_range(source_value(src, r, k));
-}
-
-// MXFP4 only, before the layout is chosen: NaN scales, values of 2^60 and more, extreme scales
-static void scan_rows(void *ctx, struct cpu_worker *w, size_t from, size_t to)
-{
-    (void)w;
-    struct pack *p = ctx;
-    for (size_t row = from; row < to; row++) {
-        struct row_source r = mxfp4_row(p->src, row);
-        for (size_t b = 0; b < p->m->n_blocks; b++) {
-            unsigned s = r.scales[b];
-            if (s < SCALE_LO || s > SCALE_HI)
-                note(&p->extreme_scale);
-            if (s < SCALE_HI - 2) // 6 x 2^(s - 127) is below 2^60
-                continue;
-            for (size_t k = b * BLOCK; k < (b + 1) * BLOCK; k++)
-                if (bad_value(p->src, &r, k))
-                    note_bad(p, row);
-        }
-    }
+    unsigned magnitude = v & 0x7fffu;
+    uint16_t *tile = (uint16_t *)(void *)(p->m->data + row / TILE * p->m->tile_b);
+    if (magnitude >= BF16_OPERAND_END)
+        note_bad(p, row);
+    tile[(k / 2 * TILE + row % TILE) * 2 + k % 2] = magnitude < BF16_OPERAND_MIN ? 0 : v;
 }
 
 static void pack_bf16(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
-    (void)w;
     struct pack *p = ctx;
-    struct matrix *m = p->m;
-    for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
-        struct row_source r = source_row(p->src, row);
-        uint16_t *tile = (uint16_t *)(void *)(m->data + row / TILE * m->tile_b);
-        for (size_t k = 0; k < m->n_cols; k++) {
-            uint16_t v = source_value(p->src, &r, k);
-            unsigned magnitude = v & 0x7fffu;
-            if (magnitude >= BF16_OPERAND_END)
-                note_bad(p, row);
-            if (magnitude < BF16_OPERAND_MIN && magnitude != 0) {
-                note(&p->flushed);
-                v = 0;
-            }
-            tile[(k / 2 * TILE + row % TILE) * 2 + k % 2] = v;
+    float values[256]; // the largest block of any format
+    for (size_t row = from * TILE; row < to * TILE && row < p->m->n_rows; row++) {
+        struct stored_row r = get_row(p, row, scratch_of(p, w, row % TILE));
+        if (p->src->quant == QUANT_BF16) {
+            for (size_t k = 0; k < p->m->n_cols; k++)
+                put_bf16(p, row, k, (uint16_t)(r.data[2 * k] | r.data[2 * k + 1] << 8));
+            continue;
+        }
+        for (size_t k = 0; k < p->m->n_cols; k += p->type->block) {
+            decode_block(p, &r, k / p->type->block, values);
+            for (size_t i = 0; i < p->type->block; i++)
+                put_bf16(p, row, k + i, bf16_from_f32(values[i]));
         }
     }
 }
 
 static void pack_mxfp4(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
-    (void)w;
     struct pack *p = ctx;
     struct matrix *m = p->m;
     for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
-        struct row_source r = mxfp4_row(p->src, row);
+        struct stored_row r = get_row(p, row, scratch_of(p, w, row % TILE));
         uint8_t *tile = m->data + row / TILE * m->tile_b;
         uint8_t *scales = tile + m->n_blocks * MXFP4_GROUP_B * TILE;
-        // the file's 4 bytes of 8 inputs are, little-endian, the word the kernels want
-        for (size_t i = 0; i < m->n_blocks * MXFP4_GROUP_B / 4; i++)
-            memcpy(tile + (i * TILE + row % TILE) * 4, r.data + 4 * i, 4);
-        for (size_t b = 0; b < m->n_blocks; b++)
-            scales[b * TILE + row % TILE] = r.scales[b];
+        for (size_t b = 0; b < m->n_blocks; b++) {
+            uint8_t codes[MXFP4_GROUP_B];
+            unsigned scale = mxfp4_group(p, &r, b, codes);
+            // 4 bytes of 8 inputs are, little-endian, the word the kernels want
+            for (size_t i = 0; i < MXFP4_GROUP_B / 4; i++)
+                memcpy(tile + ((b * MXFP4_GROUP_B / 4 + i) * TILE + row % TILE) * 4, codes + 4 * i, 4);
+            scales[b * TILE + row % TILE] = (uint8_t)scale;
+            if (scale < SCALE_LO || scale > SCALE_HI - 3) // up to there 6 x 2^(s - 127) is below 2^60
+                note(&p->extreme_scale);
+        }
     }
 }
 
-static void copy_rows(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+static enum status report_bad(struct pack *p, struct err *err)
 {
-    (void)w;
-    struct pack *p = ctx;
-    for (size_t row = from; row < to; row++) {
-        struct row_source r = source_row(p->src, row);
-        memcpy(p->m->unflushed + row * p->m->n_cols, r.data, p->m->n_cols * 2);
+    float values[256];
+    uint8_t *scratch = p->scratch; // the workers are done with it
+    struct stored_row r = get_row(p, p->bad_row, scratch);
+    for (size_t k = 0; k < p->m->n_cols; k += p->type->block) {
+        decode_block(p, &r, k / p->type->block, values);
+        for (size_t i = 0; i < p->type->block; i++) {
+            uint16_t v = bf16_from_f32(values[i]);
+            if (bf16_in_range(v))
+                continue;
+            if (is_mxfp4(p->src->quant) && values[i] != values[i])
+                return err_set(err, ERR_RANGE,
+                               "matrix '%s' row %zu column %zu: expected a number, found scale byte 255 (NaN)",
+                               p->src->name, p->bad_row, k + i);
+            return err_set(err, ERR_RANGE, "matrix '%s' row %zu column %zu: expected a magnitude below 2^60, found %g",
+                           p->src->name, p->bad_row, k + i, (double)bf16_to_f32(v));
+        }
     }
-}
-
-static enum status report_bad(const struct pack *p, struct err *err)
-{
-    struct row_source r = source_row(p->src, p->bad_row);
-    size_t k = 0;
-    while (!bad_value(p->src, &r, k))
-        k++;
-    if (p->src->format == WEIGHT_MXFP4 && r.scales[k / BLOCK] == MXFP4_SCALE_NAN)
-        return err_set(err, ERR_RANGE, "matrix '%s' row %zu column %zu: expected a number, found scale byte 255 (NaN)",
-                       p->src->name, p->bad_row, k);
-    return err_set(err, ERR_RANGE, "matrix '%s' row %zu column %zu: expected a magnitude below 2^60, found %g",
-                   p->src->name, p->bad_row, k, (double)bf16_to_f32(source_value(p->src, &r, k)));
+    return err_set(err, ERR_RANGE, "matrix '%s' row %zu: expected the same values twice, found others", p->src->name,
+                   p->bad_row);
 }
 
 static enum status count_rows(const struct matrix_source *src, size_t *n_rows, struct err *err)
@@ -175,22 +186,61 @@ static enum status count_rows(const struct matrix_source *src, size_t *n_rows, s
     if (src->n_parts < 1 || src->n_parts > sizeof src->parts / sizeof src->parts[0])
         return err_set(err, ERR_SHAPE, "matrix '%s': expected 1 to 3 parts, found %zu", src->name, src->n_parts);
     for (size_t i = 0; i < src->n_parts; i++) {
-        if (src->interleave && src->parts[i].n_rows != src->parts[0].n_rows)
+        const struct matrix_part *p = &src->parts[i];
+        if (src->interleave && p->n_rows != src->parts[0].n_rows)
             return err_set(err, ERR_SHAPE, "matrix '%s': expected interleaved parts of %zu rows, found %zu",
-                           src->name, src->parts[0].n_rows, src->parts[i].n_rows);
-        if (src->format == WEIGHT_MXFP4 && !src->parts[i].scales)
+                           src->name, src->parts[0].n_rows, p->n_rows);
+        if (src->quant == QUANT_MXFP4_SPLIT && !p->scales.base && !p->scales.read)
             return err_set(err, ERR_SHAPE, "matrix '%s': expected scales with MXFP4 blocks, found none", src->name);
-        if (!size_add(*n_rows, src->parts[i].n_rows, n_rows))
+        if (!size_add(*n_rows, p->n_rows, n_rows))
             return err_set(err, ERR_SHAPE, "matrix '%s': row count overflows", src->name);
     }
     if (*n_rows == 0 || src->n_cols == 0)
         return err_set(err, ERR_SHAPE, "matrix '%s': expected a size, found %zu x %zu", src->name, *n_rows,
                        src->n_cols);
-    if (src->format == WEIGHT_MXFP4 && src->n_cols % BLOCK != 0)
-        return err_set(err, ERR_SHAPE, "matrix '%s': expected a multiple of 32 columns for MXFP4, found %zu",
-                       src->name, src->n_cols);
-    if (src->format == WEIGHT_MXFP4 && src->rows_addressable)
-        return err_set(err, ERR_UNSUPPORTED, "matrix '%s': an embedding table in MXFP4", src->name);
+    return OK;
+}
+
+/* Sizes of the source's rows, and room for a tile of them where they are not in place. */
+static enum status prepare(struct cpu_backend *b, struct pack *p, struct err *err)
+{
+    const struct matrix_source *src = p->src;
+    bool in_place = true;
+    p->type = quant_type(src->quant);
+    if (!p->type)
+        return err_set(err, ERR_UNSUPPORTED, "matrix '%s': expected a known weight format, found number %d", src->name,
+                       (int)src->quant);
+    if (!quant_row_b(src->quant, src->n_cols, &p->row_b))
+        return err_set(err, ERR_SHAPE, "matrix '%s': expected a multiple of %zu columns for %s, found %zu", src->name,
+                       p->type->block, p->type->name, src->n_cols);
+    if (src->quant == QUANT_MXFP4_SPLIT)
+        p->scale_row_b = src->n_cols / BLOCK;
+    for (size_t i = 0; i < src->n_parts; i++)
+        in_place = in_place && src->parts[i].rows.base && (!p->scale_row_b || src->parts[i].scales.base);
+    if (in_place)
+        return OK;
+    void *mem;
+    enum status s = mem_alloc(&mem, pool_size(b->pool) * TILE, p->row_b + p->scale_row_b, "rows of a matrix", err);
+    if (!s)
+        p->scratch = mem;
+    return s;
+}
+
+/* Tiles of one format for the whole matrix. */
+static enum status fill(struct cpu_backend *b, struct pack *p, enum tile_format format, struct err *err)
+{
+    struct matrix *m = p->m;
+    size_t block_b = format == TILE_BF16 ? TILE * BLOCK * 2 : TILE * (MXFP4_GROUP_B + 1);
+    void *mem;
+    m->format = format;
+    if (!size_mul(m->n_blocks, block_b, &m->tile_b) || !size_add(m->tile_b, 63, &m->tile_b) ||
+        !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes))
+        return err_set(err, ERR_MEMORY, "matrix '%s': %zu x %zu overflows", p->src->name, m->n_rows, m->n_cols);
+    enum status s = cpu_alloc(b, &mem, m->bytes, p->src->name, err);
+    if (s)
+        return s;
+    m->data = mem;
+    cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols, format == TILE_BF16 ? pack_bf16 : pack_mxfp4, p);
     return OK;
 }
 
@@ -199,57 +249,30 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
 {
     struct cpu_backend *b = cpu_of(base);
     size_t n_rows;
-    enum status s = count_rows(src, &n_rows, err);
-    if (s)
-        return s;
     void *mem;
-    s = mem_alloc(&mem, 1, sizeof(struct matrix), "matrix", err);
-    if (s)
+    enum status s = count_rows(src, &n_rows, err);
+    if (s || (s = mem_alloc(&mem, 1, sizeof(struct matrix), "matrix", err)))
         return s;
     struct matrix *m = mem;
-    m->format = src->format;
     m->n_rows = n_rows;
     m->n_cols = src->n_cols;
     m->n_blocks = (src->n_cols - 1) / BLOCK + 1;
     m->n_tiles = (n_rows - 1) / TILE + 1;
     struct pack p = {.src = src, .m = m, .bad_row = SIZE_MAX};
-    if (src->format == WEIGHT_MXFP4) {
-        cpu_run(b, n_rows, src->n_cols / 32, scan_rows, &p);
-        if (p.bad_row != SIZE_MAX) {
-            s = report_bad(&p, err);
-            goto fail;
-        }
-        if (p.extreme_scale)
-            m->format = WEIGHT_BF16;
+    if (!(s = prepare(b, &p, err)))
+        s = fill(b, &p, is_mxfp4(src->quant) ? TILE_MXFP4 : TILE_BF16, err);
+    if (!s && p.extreme_scale) { // rare: again, and this time each value is checked
+        cpu_release(b, m->data);
+        m->data = NULL;
+        s = fill(b, &p, TILE_BF16, err);
     }
-    size_t block_b = m->format == WEIGHT_BF16 ? TILE * BLOCK * 2 : TILE * (MXFP4_GROUP_B + 1);
-    if (!size_mul(m->n_blocks, block_b, &m->tile_b) || !size_add(m->tile_b, 63, &m->tile_b) ||
-        !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes)) {
-        s = err_set(err, ERR_MEMORY, "matrix '%s': %zu x %zu overflows", src->name, n_rows, src->n_cols);
-        goto fail;
-    }
-    s = cpu_alloc(b, &mem, m->bytes, src->name, err);
-    if (s)
-        goto fail;
-    m->data = mem;
-    cpu_run(b, m->n_tiles, 4 * TILE * src->n_cols, m->format == WEIGHT_BF16 ? pack_bf16 : pack_mxfp4, &p);
-    if (p.bad_row != SIZE_MAX) {
+    if (!s && p.bad_row != SIZE_MAX)
         s = report_bad(&p, err);
-        goto fail;
-    }
-    if (src->rows_addressable && p.flushed) {
-        size_t raw_b = n_rows * src->n_cols * 2; // no overflow: the tiles are larger
-        s = cpu_alloc(b, &mem, raw_b, src->name, err);
-        if (s)
-            goto fail;
-        m->unflushed = mem;
-        m->bytes += raw_b;
-        cpu_run(b, n_rows, src->n_cols / 4, copy_rows, &p);
-    }
-    *out = m;
-    return OK;
-fail:
-    cpu_matrix_free(base, m);
+    mem_free(p.scratch);
+    if (s)
+        cpu_matrix_free(base, m);
+    else
+        *out = m;
     return s;
 }
 
@@ -257,7 +280,6 @@ void cpu_matrix_free(struct backend *b, struct matrix *m)
 {
     if (!m)
         return;
-    cpu_release(cpu_of(b), m->unflushed);
     cpu_release(cpu_of(b), m->data);
     mem_free(m);
 }
@@ -272,7 +294,7 @@ void cpu_matrix_poison(struct matrix *m)
 {
     for (size_t i = 0; i < m->n_tiles; i++) {
         uint8_t *tile = m->data + i * m->tile_b;
-        if (m->format == WEIGHT_MXFP4)
+        if (m->format == TILE_MXFP4)
             memset(tile + m->n_blocks * MXFP4_GROUP_B * TILE, MXFP4_SCALE_NAN, m->n_blocks * TILE);
         else
             memset(tile, 0xff, m->tile_b);

@@ -8,33 +8,17 @@
 /* Limit of the reference reader; a longer header is damage or an attack, not a model. */
 enum { LENGTH_B = 8, HEADER_MAX_B = 100000000 };
 
-static const struct dtype_info {
+static const struct dtype {
     const char *name;
     unsigned bits;
+    enum quant quant;
 } dtypes[] = {
-#define X(name, bits) {#name, bits},
-    TENSOR_DTYPE_MAP(X)
-#undef X
+    {"BOOL", 8, QUANT_NONE},    {"U8", 8, QUANT_NONE},      {"I8", 8, QUANT_NONE},      {"F8_E4M3", 8, QUANT_NONE},
+    {"F8_E5M2", 8, QUANT_NONE}, {"F8_E8M0", 8, QUANT_NONE}, {"I16", 16, QUANT_NONE},    {"U16", 16, QUANT_NONE},
+    {"F16", 16, QUANT_F16},     {"BF16", 16, QUANT_BF16},   {"I32", 32, QUANT_NONE},    {"U32", 32, QUANT_NONE},
+    {"F32", 32, QUANT_F32},     {"I64", 64, QUANT_NONE},    {"U64", 64, QUANT_NONE},    {"F64", 64, QUANT_NONE},
+    {"F4", 4, QUANT_NONE},      {"F6_E2M3", 6, QUANT_NONE}, {"F6_E3M2", 6, QUANT_NONE},
 };
-
-const char *tensor_dtype_name(enum tensor_dtype t)
-{
-    return dtypes[t].name;
-}
-
-void tensor_shape_text(const size_t *shape, size_t n_dims, char out[TENSOR_SHAPE_TEXT_B])
-{
-    struct buf b = BUF_INIT;
-    buf_char(&b, '[');
-    for (size_t i = 0; i < n_dims; i++)
-        buf_printf(&b, "%s%zu", i ? ", " : "", shape[i]);
-    buf_char(&b, ']');
-    size_t n = b.failed ? 0 : b.n < TENSOR_SHAPE_TEXT_B ? b.n : TENSOR_SHAPE_TEXT_B - 1;
-    if (n)
-        memcpy(out, b.data, n);
-    out[n] = '\0';
-    buf_release(&b);
-}
 
 /* What is being read, for messages. */
 struct reading {
@@ -54,14 +38,14 @@ static enum status read_index(const struct reading *r, const cJSON *v, const cha
     return OK;
 }
 
-static enum status read_dtype(const struct reading *r, const cJSON *v, enum tensor_dtype *out)
+static enum status read_dtype(const struct reading *r, const cJSON *v, const struct dtype **out)
 {
     if (!cJSON_IsString(v))
         return err_set(r->err, ERR_FORMAT, "%s: tensor '%.200s': expected a string \"dtype\", found none",
                        r->file, r->tensor);
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
         if (strcmp(v->valuestring, dtypes[i].name) == 0) {
-            *out = (enum tensor_dtype)i;
+            *out = &dtypes[i];
             return OK;
         }
     }
@@ -89,7 +73,7 @@ static enum status read_shape(const struct reading *r, const cJSON *v, struct te
 }
 
 /* Bytes that dtype and shape ask for. A zero anywhere makes the product 0 whatever the others are. */
-static enum status wanted_bytes(const struct reading *r, const struct tensor *t, size_t *out)
+static enum status wanted_bytes(const struct reading *r, const struct tensor *t, const struct dtype *d, size_t *out)
 {
     char text[TENSOR_SHAPE_TEXT_B];
     size_t n = 1;
@@ -100,7 +84,7 @@ static enum status wanted_bytes(const struct reading *r, const struct tensor *t,
     bool fits = true;
     for (size_t i = 0; i < t->n_dims && n; i++)
         fits = fits && size_mul(n, t->shape[i], &n);
-    fits = fits && size_mul(n, dtypes[t->dtype].bits, &bits);
+    fits = fits && size_mul(n, d->bits, &bits);
     if (!fits) {
         tensor_shape_text(t->shape, t->n_dims, text);
         return err_set(r->err, ERR_RANGE, "%s: tensor '%.200s': expected a size below 2^61 bytes, found shape %s",
@@ -109,7 +93,7 @@ static enum status wanted_bytes(const struct reading *r, const struct tensor *t,
     if (bits % 8) {
         tensor_shape_text(t->shape, t->n_dims, text);
         return err_set(r->err, ERR_SHAPE, "%s: tensor '%.200s': expected whole bytes, found shape %s of %u bits each",
-                       r->file, r->tensor, text, dtypes[t->dtype].bits);
+                       r->file, r->tensor, text, d->bits);
     }
     *out = bits / 8;
     return OK;
@@ -148,17 +132,20 @@ static enum status read_tensor(const struct reading *r, const cJSON *v, const ui
                            r->tensor, c->string);
     }
     enum status s;
+    const struct dtype *d = NULL;
     size_t at[2] = {0, 0};
     size_t wanted = 0;
-    if ((s = read_dtype(r, json_get(v, "dtype"), &t->dtype)) || (s = read_shape(r, json_get(v, "shape"), t)) ||
-        (s = read_offsets(r, json_get(v, "data_offsets"), n_data, at)) || (s = wanted_bytes(r, t, &wanted)))
+    if ((s = read_dtype(r, json_get(v, "dtype"), &d)) || (s = read_shape(r, json_get(v, "shape"), t)) ||
+        (s = read_offsets(r, json_get(v, "data_offsets"), n_data, at)) || (s = wanted_bytes(r, t, d, &wanted)))
         return s;
     if (at[1] - at[0] != wanted) {
         char text[TENSOR_SHAPE_TEXT_B];
         tensor_shape_text(t->shape, t->n_dims, text);
         return err_set(r->err, ERR_SHAPE, "%s: tensor '%.200s': expected %zu bytes for %s %s, found %zu", r->file,
-                       r->tensor, wanted, dtypes[t->dtype].name, text, at[1] - at[0]);
+                       r->tensor, wanted, d->name, text, at[1] - at[0]);
     }
+    t->type_name = d->name;
+    t->quant = d->quant;
     t->data = data + at[0];
     t->n_bytes = wanted;
     return OK;

@@ -8,7 +8,7 @@ enum { NAME_B = 160 };
 
 struct binding {
     struct model *m;
-    const struct safetensors *st;
+    const struct tensors *set;
     bool *used; // (count) tensors that found a place
     const struct tensor *t[ROLE_COUNT];
     struct err *err;
@@ -16,27 +16,27 @@ struct binding {
 
 static enum status find(struct binding *b, const char *name, const struct tensor **out)
 {
-    const struct tensor *t = safetensors_find(b->st, name);
+    const struct tensor *t = tensors_find(b->set, name);
     if (!t)
         return err_set(b->err, ERR_MISSING, "%s: expected tensor '%s' for %s, found none",
-                       safetensors_file_of(b->st, safetensors_at(b->st, 0)), name, b->m->arch->name);
-    b->used[t - safetensors_at(b->st, 0)] = true;
+                       tensors_file_of(b->set, tensors_at(b->set, 0)), name, b->m->arch->name);
+    b->used[t - tensors_at(b->set, 0)] = true;
     b->m->source_b += t->n_bytes;
     *out = t;
     return OK;
 }
 
-static bool dtype_fits(enum tensor_kind kind, enum tensor_dtype t)
+static bool dtype_fits(enum tensor_kind kind, const struct tensor *t)
 {
     switch (kind) {
     case KIND_VECTOR:
-        return t == DTYPE_BF16 || t == DTYPE_F32;
+        return t->quant == QUANT_BF16 || t->quant == QUANT_F32;
     case KIND_BF16:
-        return t == DTYPE_BF16;
+        return t->quant == QUANT_BF16;
     case KIND_BYTES:
-        return t == DTYPE_U8;
+        return strcmp(t->type_name, "U8") == 0;
     case KIND_SCALES:
-        return t == DTYPE_U8 || t == DTYPE_F8_E8M0; // newer files name the scale type
+        return strcmp(t->type_name, "U8") == 0 || strcmp(t->type_name, "F8_E8M0") == 0; // newer files name it
     }
     return false;
 }
@@ -45,10 +45,10 @@ static enum status check(const struct binding *b, const struct tensor *t, enum t
                          size_t n_dims)
 {
     static const char *const wanted[] = {"BF16 or F32", "BF16", "U8", "U8 or F8_E8M0"};
-    const char *file = safetensors_file_of(b->st, t);
-    if (!dtype_fits(kind, t->dtype))
+    const char *file = tensors_file_of(b->set, t);
+    if (!dtype_fits(kind, t))
         return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%s': expected dtype %s, found %s", file, t->name,
-                       wanted[kind], tensor_dtype_name(t->dtype));
+                       wanted[kind], t->type_name);
     bool same = t->n_dims == n_dims;
     for (size_t i = 0; i < n_dims && same; i++)
         same = t->shape[i] == shape[i];
@@ -86,7 +86,7 @@ static enum status find_specs(struct binding *b, size_t layer, const struct tens
 
 static float element(const struct tensor *t, size_t i)
 {
-    if (t->dtype == DTYPE_F32) {
+    if (t->quant == QUANT_F32) {
         float f;
         memcpy(&f, t->data + 4 * i, sizeof f);
         return f;
@@ -113,7 +113,7 @@ static enum status vector(struct binding *b, const enum role *roles, size_t n_ro
         const struct tensor *t = b->t[roles[i]];
         if (!t)
             return OK; // the model has none of them
-        n += t->n_bytes / (t->dtype == DTYPE_F32 ? 4 : 2);
+        n += t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
     }
     enum status s = mem_alloc(&host, n, sizeof(float), "a weight vector", b->err);
     if (s)
@@ -122,16 +122,16 @@ static enum status vector(struct binding *b, const enum role *roles, size_t n_ro
     size_t at = 0;
     for (size_t r = 0; r < n_roles; r++) {
         const struct tensor *t = b->t[roles[r]];
-        size_t len = t->n_bytes / (t->dtype == DTYPE_F32 ? 4 : 2);
+        size_t len = t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
         for (size_t i = 0; i < len; i++) {
             v[at] = element(t, i);
             if (!finite(v[at++])) {
                 s = err_set(b->err, ERR_RANGE, "%s: tensor '%s': expected finite values, found none at index %zu",
-                            safetensors_file_of(b->st, t), t->name, i);
+                            tensors_file_of(b->set, t), t->name, i);
                 goto done;
             }
         }
-        safetensors_drop(b->st, t);
+        tensors_drop(b->set, t);
     }
     if ((s = ops->alloc(m->backend, &dev, n * sizeof(float), "weight vector", b->err)))
         goto done;
@@ -149,73 +149,78 @@ static enum status vector_of(struct binding *b, enum role role, float **out)
     return vector(b, &role, 1, out);
 }
 
-/* One matrix of up to three BF16 tensors. */
-static enum status matrix(struct binding *b, const struct tensor *const *t, size_t n, bool interleave, bool embedding,
-                          struct matrix **out)
+/* Up to three tensors as one matrix; their bytes follow the rows. */
+static struct matrix_source source_of(const struct tensor *const *t, size_t n, bool interleave)
 {
-    struct matrix_source src = {.name = t[0]->name,
-                                .format = WEIGHT_BF16,
-                                .n_cols = t[0]->shape[1],
-                                .n_parts = n,
-                                .interleave = interleave,
-                                .rows_addressable = embedding};
+    struct matrix_source src = {
+        .name = t[0]->name, .quant = t[0]->quant, .n_cols = t[0]->shape[1], .n_parts = n, .interleave = interleave};
     for (size_t i = 0; i < n; i++)
-        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .data = t[i]->data, .scales = NULL};
-    enum status s = b->m->backend->ops->matrix_new(b->m->backend, out, &src, b->err);
+        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .rows = {.base = t[i]->data}};
+    return src;
+}
+
+static enum status new_matrix(struct binding *b, const struct matrix_source *src, const struct tensor *t,
+                              struct matrix **out)
+{
+    enum status s = b->m->backend->ops->matrix_new(b->m->backend, out, src, b->err);
     if (s && b->err)
-        err_prefix(b->err, "%s", safetensors_file_of(b->st, t[0]));
-    for (size_t i = 0; i < n; i++)
-        safetensors_drop(b->st, t[i]);
+        err_prefix(b->err, "%s", tensors_file_of(b->set, t));
     return s;
 }
 
-/* Expert e of a [E, in, out] tensor as [out, in] rows in scratch. */
-static void transpose(const struct tensor *t, size_t e, uint8_t *scratch)
+static enum status matrix(struct binding *b, const struct tensor *const *t, size_t n, bool interleave,
+                          struct matrix **out)
 {
-    size_t n_in = t->shape[1];
-    size_t n_out = t->shape[2];
-    const uint8_t *from = t->data + e * n_in * n_out * 2;
-    for (size_t o = 0; o < n_out; o++)
-        for (size_t i = 0; i < n_in; i++)
-            memcpy(scratch + (o * n_in + i) * 2, from + (i * n_out + o) * 2, 2);
+    struct matrix_source src = source_of(t, n, interleave);
+    enum status s = new_matrix(b, &src, t[0], out);
+    for (size_t i = 0; i < n; i++)
+        tensors_drop(b->set, t[i]);
+    return s;
+}
+
+/* Rows of one expert of a [E, in, out] tensor of 2-byte values: [out, in]. */
+struct transposed {
+    const uint8_t *data;
+    size_t n_in, n_out;
+};
+
+static void read_transposed(const void *ctx, size_t row, size_t n, uint8_t *out)
+{
+    const struct transposed *x = ctx;
+    for (size_t i = 0; i < x->n_in; i++)
+        for (size_t r = 0; r < n; r++)
+            memcpy(out + (r * x->n_in + i) * 2, x->data + (i * x->n_out + row + r) * 2, 2);
 }
 
 /* The E matrices of one expert tensor: MXFP4 blocks with scales, or bf16 transposed. */
 static enum status experts(struct binding *b, enum role role, enum role scale_role, struct matrix **out)
 {
-    struct model *m = b->m;
     const struct tensor *t = b->t[role];
     const struct tensor *scales = b->t[scale_role];
-    void *scratch = NULL;
-    enum status s = OK;
-    size_t n_rows = scales ? t->shape[1] : t->shape[2];
-    size_t n_cols = scales ? t->shape[2] * 32 : t->shape[1];
     size_t expert_b = t->n_bytes / t->shape[0];
-    if (!scales && (s = mem_alloc(&scratch, expert_b, 1, "an expert", b->err)))
-        return s;
+    enum status s = OK;
     for (size_t e = 0; e < t->shape[0] && !s; e++) {
         char name[NAME_B];
         (void)snprintf(name, sizeof name, "%.120s[%zu]", t->name, e);
-        struct matrix_source src = {.name = name,
-                                    .format = scales ? WEIGHT_MXFP4 : WEIGHT_BF16,
-                                    .n_cols = n_cols,
-                                    .n_parts = 1,
-                                    .interleave = false};
+        struct transposed x = {t->data + e * expert_b, t->shape[1], t->shape[2]};
+        struct matrix_source src = {.name = name, .n_parts = 1};
         if (scales) {
-            src.parts[0] = (struct matrix_part){.n_rows = n_rows,
-                                                .data = t->data + e * expert_b,
-                                                .scales = scales->data + e * (scales->n_bytes / scales->shape[0])};
+            src.quant = QUANT_MXFP4_SPLIT;
+            src.n_cols = t->shape[2] * 32;
+            src.parts[0] = (struct matrix_part){
+                .n_rows = t->shape[1],
+                .rows = {.base = t->data + e * expert_b},
+                .scales = {.base = scales->data + e * (scales->n_bytes / scales->shape[0])}};
         } else {
-            transpose(t, e, scratch);
-            src.parts[0] = (struct matrix_part){.n_rows = n_rows, .data = scratch, .scales = NULL};
+            src.quant = QUANT_BF16;
+            src.n_cols = x.n_in;
+            src.parts[0] = (struct matrix_part){.n_rows = x.n_out, .rows = {.read = read_transposed, .ctx = &x}};
         }
-        if ((s = m->backend->ops->matrix_new(m->backend, &out[e], &src, b->err)) && b->err)
-            err_prefix(b->err, "%s", safetensors_file_of(b->st, t));
+        s = new_matrix(b, &src, t, &out[e]);
     }
-    mem_free(scratch);
-    safetensors_drop(b->st, t);
+    tensors_drop(b->set, t);
     if (scales)
-        safetensors_drop(b->st, scales);
+        tensors_drop(b->set, scales);
     return s;
 }
 
@@ -224,10 +229,10 @@ static enum status bind_attention(struct binding *b, struct layer *l)
     const struct tensor *const qkv[] = {b->t[ROLE_Q], b->t[ROLE_K], b->t[ROLE_V]};
     const enum role qkv_bias[] = {ROLE_Q_BIAS, ROLE_K_BIAS, ROLE_V_BIAS};
     enum status s;
-    if ((s = vector_of(b, ROLE_ATTN_NORM, &l->attn_norm)) || (s = matrix(b, qkv, 3, false, false, &l->qkv)) ||
+    if ((s = vector_of(b, ROLE_ATTN_NORM, &l->attn_norm)) || (s = matrix(b, qkv, 3, false, &l->qkv)) ||
         (s = vector(b, qkv_bias, 3, &l->qkv_bias)) || (s = vector_of(b, ROLE_Q_NORM, &l->q_norm)) ||
         (s = vector_of(b, ROLE_K_NORM, &l->k_norm)) || (s = vector_of(b, ROLE_SINKS, &l->sinks)) ||
-        (s = matrix(b, &b->t[ROLE_O], 1, false, false, &l->o)))
+        (s = matrix(b, &b->t[ROLE_O], 1, false, &l->o)))
         return s;
     return vector_of(b, ROLE_O_BIAS, &l->o_bias);
 }
@@ -244,7 +249,7 @@ static enum status bind_experts(struct binding *b, struct layer *l)
     if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_down, b->err)))
         return s;
     l->expert_down = p;
-    if ((s = matrix(b, &b->t[ROLE_ROUTER], 1, false, false, &l->router)) ||
+    if ((s = matrix(b, &b->t[ROLE_ROUTER], 1, false, &l->router)) ||
         (s = vector_of(b, ROLE_ROUTER_BIAS, &l->router_bias)) ||
         (s = vector_of(b, ROLE_EXPERTS_GATE_UP_BIAS, &l->gate_up_bias)) ||
         (s = vector_of(b, ROLE_EXPERTS_DOWN_BIAS, &l->down_bias)) ||
@@ -274,32 +279,31 @@ static enum status bind_layer(struct binding *b, const struct ffn_layout *ffn, s
     if (b->m->config.n_experts)
         return bind_experts(b, l);
     const struct tensor *const gate_up[] = {b->t[ROLE_GATE], b->t[ROLE_UP]};
-    if ((s = matrix(b, gate_up, 2, true, false, &l->gate_up)))
+    if ((s = matrix(b, gate_up, 2, true, &l->gate_up)))
         return s;
-    return matrix(b, &b->t[ROLE_DOWN], 1, false, false, &l->down);
+    return matrix(b, &b->t[ROLE_DOWN], 1, false, &l->down);
 }
 
+/* Embedding rows stay as they are stored, and are read for as long as the model lives; a tied head is
+ * tiled from the same rows. */
 static enum status bind_ends(struct binding *b)
 {
     struct model *m = b->m;
     const struct model_config *c = &m->config;
-    const size_t table[2] = {c->vocab_size, c->d_model};
+    const size_t shape[2] = {c->vocab_size, c->d_model};
     const struct tensor *t;
     enum status s;
-    if ((s = find(b, "model.embed_tokens.weight", &t)) || (s = check(b, t, KIND_BF16, table, 2)) ||
-        (s = matrix(b, &t, 1, false, true, &m->embed)) || (s = find(b, "model.norm.weight", &t)) ||
-        (s = check(b, t, KIND_VECTOR, &c->d_model, 1)))
+    if ((s = find(b, "model.embed_tokens.weight", &t)) || (s = check(b, t, KIND_BF16, shape, 2)))
         return s;
-    b->t[ROLE_MLP_NORM] = t;
-    if ((s = vector_of(b, ROLE_MLP_NORM, &m->final_norm)))
+    struct matrix_source src = source_of(&t, 1, false);
+    if ((s = m->backend->ops->table_new(m->backend, &m->embed, &src, b->err)) ||
+        (s = find(b, "model.norm.weight", &b->t[ROLE_MLP_NORM])) ||
+        (s = check(b, b->t[ROLE_MLP_NORM], KIND_VECTOR, &c->d_model, 1)) ||
+        (s = vector_of(b, ROLE_MLP_NORM, &m->final_norm)))
         return s;
-    if (c->tied) {
-        m->lm_head = m->embed;
-        return OK;
-    }
-    if ((s = find(b, "lm_head.weight", &t)) || (s = check(b, t, KIND_BF16, table, 2)))
+    if (!c->tied && ((s = find(b, "lm_head.weight", &t)) || (s = check(b, t, KIND_BF16, shape, 2))))
         return s;
-    return matrix(b, &t, 1, false, false, &m->lm_head);
+    return matrix(b, &t, 1, false, &m->lm_head);
 }
 
 /* The layout whose first tensor is there; the first layout, for its message, when none is. */
@@ -309,7 +313,7 @@ static const struct ffn_layout *choose_layout(const struct binding *b)
     for (const struct ffn_layout *p = list; p->specs; p++) {
         char name[NAME_B];
         (void)snprintf(name, sizeof name, "model.layers.0.%s", p->specs[0].suffix);
-        if (safetensors_find(b->st, name))
+        if (tensors_find(b->set, name))
             return p;
     }
     return list;
@@ -326,24 +330,25 @@ static bool ends_with(const char *s, const char *end)
  * wrong. Two are known to be redundant. */
 static enum status check_all_used(const struct binding *b)
 {
-    for (size_t i = 0; i < safetensors_count(b->st); i++) {
-        const struct tensor *t = safetensors_at(b->st, i);
+    for (size_t i = 0; i < tensors_count(b->set); i++) {
+        const struct tensor *t = tensors_at(b->set, i);
         bool redundant = ends_with(t->name, ".rotary_emb.inv_freq") ||
                          (b->m->config.tied && strcmp(t->name, "lm_head.weight") == 0);
         if (!b->used[i] && !redundant)
             return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%.200s': expected no such tensor in %s with %zu layers",
-                           safetensors_file_of(b->st, t), t->name, b->m->arch->name, b->m->config.n_layers);
+                           tensors_file_of(b->set, t), t->name, b->m->arch->name, b->m->config.n_layers);
     }
     return OK;
 }
 
-enum status bind_weights(struct model *m, const struct safetensors *st, struct err *err)
+enum status bind_weights(struct model *m, struct err *err)
 {
-    struct binding b = {.m = m, .st = st, .err = err};
+    const struct tensors *set = m->tensors;
+    struct binding b = {.m = m, .set = set, .err = err};
     void *p;
     enum status s;
-    if (safetensors_count(st) == 0)
-        return err_set(err, ERR_MISSING, "%s: expected tensors, found none", safetensors_file(st, 0));
+    if (tensors_count(set) == 0)
+        return err_set(err, ERR_MISSING, "%s: expected tensors, found none", tensors_file(set, 0));
     m->cap_vectors = m->config.n_layers * 12 + 1;
     if ((s = arena_alloc(m->arena, &p, m->cap_vectors, sizeof *m->vectors, err)))
         return s;
@@ -351,7 +356,7 @@ enum status bind_weights(struct model *m, const struct safetensors *st, struct e
     if ((s = arena_alloc(m->arena, &p, m->config.n_layers, sizeof *m->layers, err)))
         return s;
     m->layers = p;
-    if ((s = mem_alloc(&p, safetensors_count(st), sizeof(bool), "tensor marks", err)))
+    if ((s = mem_alloc(&p, tensors_count(set), sizeof(bool), "tensor marks", err)))
         return s;
     b.used = p;
     const struct ffn_layout *ffn = choose_layout(&b);

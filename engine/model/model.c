@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/pool.h"
 #include "format/hfconfig.h"
+#include "format/safetensors.h"
 #include "model/fault.h"
 #include "model/params.h"
 
@@ -179,18 +180,14 @@ static enum status open_config(struct opening *o)
 static enum status open_weights(struct opening *o)
 {
     struct model *m = o->m;
-    struct safetensors *st = NULL;
-    enum status s = safetensors_open(&st, o->dir, o->err);
+    enum status s = safetensors_open(&m->tensors, o->dir, o->err);
     if (s)
         return s;
-    for (size_t i = 0; i < safetensors_n_files(st) && !s; i++)
-        s = note_file(o, safetensors_file(st, i));
-    const char *generator = safetensors_generator(st);
+    for (size_t i = 0; i < tensors_n_files(m->tensors) && !s; i++)
+        s = note_file(o, tensors_file(m->tensors, i));
+    const char *generator = tensors_generator(m->tensors);
     m->info.synthetic = generator && strncmp(generator, "assay synth", 11) == 0;
-    if (!s)
-        s = bind_weights(m, st, o->err);
-    safetensors_close(st);
-    return s;
+    return s ? s : bind_weights(m, o->err);
 }
 
 static int by_text(const void *a, const void *b)
@@ -203,7 +200,7 @@ static int by_text(const void *a, const void *b)
 static uint64_t matrix_bytes_held(const struct model *m)
 {
     size_t (*bytes)(const struct matrix *) = m->backend->ops->matrix_bytes;
-    uint64_t n = bytes(m->embed) + (m->lm_head == m->embed ? 0 : bytes(m->lm_head));
+    uint64_t n = m->backend->ops->table_bytes(m->embed) + bytes(m->lm_head);
     for (size_t i = 0; i < m->config.n_layers; i++) {
         const struct layer *l = &m->layers[i];
         n += bytes(l->qkv) + bytes(l->o);
@@ -355,13 +352,14 @@ void model_free(struct model *m)
     if (m->backend) {
         for (size_t i = 0; m->layers && i < m->config.n_layers; i++)
             free_layer(m, &m->layers[i]);
-        if (m->lm_head != m->embed)
-            drop(m, m->lm_head);
-        drop(m, m->embed);
+        drop(m, m->lm_head);
+        if (m->embed)
+            m->backend->ops->table_free(m->backend, m->embed);
         for (size_t i = 0; i < m->n_vectors; i++)
             m->backend->ops->release(m->backend, m->vectors[i]);
         m->backend->ops->free(m->backend);
     }
+    tensors_close(m->tensors);
     arena_free(m->arena); // holds m itself
 }
 

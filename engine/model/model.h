@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "engine.h"
 #include "format/config.h"
-#include "format/safetensors.h"
+#include "format/tensors.h"
 #include "model/arch.h"
 
 /* The inside of struct model, for engine/model and engine/run. Pointers called dev as in backend.h. */
@@ -35,7 +35,9 @@ struct model {
     bool *allowed;               // (V) ids that may be generated
     enum chat_format chat;
     struct glu glu;
-    struct matrix *embed, *lm_head; // equal when tied
+    struct tensors *tensors; // open as long as the model: the table below borrows rows from it
+    struct table *embed;
+    struct matrix *lm_head; // of the embedding's values when tied
     float *final_norm;              // dev (d)
     struct layer *layers;
     float **vectors; // all dev vectors, for model_free
@@ -46,10 +48,10 @@ struct model {
     struct model_info info;
 };
 
-/* bind_weights - map the tensors of the checkpoint to the matrices and vectors of the model, one at a
+/* bind_weights - map m->tensors to the matrices and vectors of the model, one at a
  * time, dropping each tensor's pages when it has been taken.
  * ERR_MISSING, ERR_SHAPE, ERR_UNSUPPORTED (dtype, or a tensor that has no place), ERR_RANGE (NaN
  * scale, value out of range) with file, tensor, expected and found. On failure model_free releases. */
-enum status bind_weights(struct model *m, const struct safetensors *st, struct err *err);
+enum status bind_weights(struct model *m, struct err *err);
 
 #endif

@@ -24,7 +24,7 @@ drivers='infer|latency|memory|energy|ablate'
 may_include() {
     case $1 in
     engine/base/*) echo base ;;
-    engine/format/*) echo base format ;;
+    engine/format/*) echo base quant format ;;
     engine/text/*) echo base format text ;;
     engine/quant/*) echo base quant ;;
     engine/cpu/*) echo base quant backend.h cpu ;;
@@ -32,7 +32,7 @@ may_include() {
     engine/remote/*) echo base text remote ;;
     engine/model/*) echo base format text quant backend.h engine.h model ;;
     engine/run/*) echo base format text quant backend.h engine.h model run ;;
-    engine/backend.h) echo base ;;
+    engine/backend.h) echo base quant ;;
     engine/engine.h) echo base text ;;
     tools/lib/* | tools/man/*) echo base lib ;;
     tools/check/*) echo base lib check ;;

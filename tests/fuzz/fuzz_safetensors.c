@@ -15,19 +15,17 @@ static void must(int condition)
         abort();
 }
 
-static size_t bits_of(enum tensor_dtype t)
+/* Bits in the name itself: U8, BF16, F8_E4M3, ... */
+static size_t bits_of(const char *type_name)
 {
-    static const size_t bits[] = {
-#define X(name, n) n,
-        TENSOR_DTYPE_MAP(X)
-#undef X
-    };
-    return bits[t];
+    if (strcmp(type_name, "BOOL") == 0)
+        return 8;
+    return (size_t)strtoul(type_name + strcspn(type_name, "0123456789"), NULL, 10);
 }
 
 static size_t n_bits(const struct tensor *t)
 {
-    size_t bits = bits_of(t->dtype);
+    size_t bits = bits_of(t->type_name);
     for (size_t d = 0; d < t->n_dims; d++)
         if (t->shape[d] == 0)
             return 0;
@@ -43,7 +41,7 @@ static void check(const struct container *c, const uint8_t *data, size_t size)
         const struct tensor *t = &c->tensors[i];
         must(t->name != NULL && t->data >= data + 8 && t->data <= data + size);
         must(t->n_bytes <= (size_t)(data + size - t->data));
-        must(t->n_dims <= TENSOR_MAX_DIMS && tensor_dtype_name(t->dtype) != NULL);
+        must(t->n_dims <= TENSOR_MAX_DIMS && t->type_name != NULL);
         must(n_bits(t) == t->n_bytes * 8);
         must(i == 0 || t->data == end); // no holes, no overlap
         end = t->data + t->n_bytes;

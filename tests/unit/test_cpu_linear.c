@@ -30,13 +30,21 @@ static float source_weight(const struct matrix_source *s, size_t row, size_t k)
     }
     const struct matrix_part *p = &s->parts[part];
     float v;
-    if (s->format == WEIGHT_BF16) {
-        const uint8_t *at = p->data + (row * s->n_cols + k) * 2;
+    if (s->quant != QUANT_MXFP4_SPLIT && s->quant != QUANT_BF16) { // any other: fp32, rounded once
+        const struct quant_type *type = quant_type(s->quant);
+        size_t row_b = 0;
+        float values[256];
+        assert_true(quant_row_b(s->quant, s->n_cols, &row_b));
+        const uint8_t *rows = p->rows.base ? p->rows.base : p->rows.ctx;
+        type->decode(rows + row * row_b + k / type->block * type->block_b, values);
+        v = bf16_to_f32(bf16_from_f32(values[k % type->block]));
+    } else if (s->quant == QUANT_BF16) {
+        const uint8_t *at = p->rows.base + (row * s->n_cols + k) * 2;
         v = bf16_to_f32((uint16_t)(at[0] | at[1] << 8));
     } else {
         size_t block = row * (s->n_cols / 32) + k / 32;
-        unsigned byte = p->data[block * 16 + k % 32 / 2];
-        v = mxfp4_value(k % 2 ? byte >> 4 : byte & 15, p->scales[block]);
+        unsigned byte = p->rows.base[block * 16 + k % 32 / 2];
+        v = mxfp4_value(k % 2 ? byte >> 4 : byte & 15, p->scales.base[block]);
     }
     return fabsf(v) < 0x1p-56f ? 0.0f : v;
 }
@@ -115,8 +123,8 @@ static void test_bf16(void **state)
         for (size_t j = 0; j < sizeof some_rows / sizeof some_rows[0]; j++) {
             size_t n = some_rows[j];
             uint8_t *data = random_bf16("w", n, ks[i], 0.5f);
-            struct matrix_source s = {.name = "w", .format = WEIGHT_BF16, .n_cols = ks[i], .n_parts = 1,
-                                      .parts = {{n, data, NULL}}};
+            struct matrix_source s = {.name = "w", .quant = QUANT_BF16, .n_cols = ks[i], .n_parts = 1,
+                                      .parts = {PART(n, data, NULL)}};
             check_source(&s, some_m[(i + j) % 6]);
             if (ks[i] == 513 && n == 17)
                 for (size_t m = 0; m < 6; m++)
@@ -135,8 +143,8 @@ static void test_mxfp4(void **state)
             size_t n = some_rows[j];
             uint8_t *blocks = random_bytes("blocks", n * ks[i] / 2, 0, 255);
             uint8_t *scales = random_bytes("scales", n * ks[i] / 32, 115, 125);
-            struct matrix_source s = {.name = "w", .format = WEIGHT_MXFP4, .n_cols = ks[i], .n_parts = 1,
-                                      .parts = {{n, blocks, scales}}};
+            struct matrix_source s = {.name = "w", .quant = QUANT_MXFP4_SPLIT, .n_cols = ks[i], .n_parts = 1,
+                                      .parts = {PART(n, blocks, scales)}};
             check_source(&s, some_m[(i + j) % 6]);
             if (ks[i] == 544 && n == 17)
                 for (size_t m = 0; m < 6; m++)
@@ -160,8 +168,8 @@ static void test_mxfp4_extremes(void **state)
             for (size_t j = 0; j < 16 && scales[b] >= 185; j++)
                 blocks[b * 16 + j] &= 0x99; // codes 0, 0.5 and their negatives: below 2^60
         }
-        struct matrix_source s = {.name = "w", .format = WEIGHT_MXFP4, .n_cols = 64, .n_parts = 1,
-                                  .parts = {{20, blocks, scales}}};
+        struct matrix_source s = {.name = "w", .quant = QUANT_MXFP4_SPLIT, .n_cols = 64, .n_parts = 1,
+                                  .parts = {PART(20, blocks, scales)}};
         check_source(&s, 3);
         mem_free(blocks);
         mem_free(scales);
@@ -174,25 +182,56 @@ static void test_parts(void **state)
     uint8_t *a = random_bf16("a", 20, 40, 1.0f);
     uint8_t *c = random_bf16("c", 20, 40, 1.0f);
     uint8_t *d = random_bf16("d", 7, 40, 1.0f);
-    struct matrix_source stacked = {.name = "qkv", .format = WEIGHT_BF16, .n_cols = 40, .n_parts = 3,
-                                    .parts = {{20, a, NULL}, {20, c, NULL}, {7, d, NULL}}};
+    struct matrix_source stacked = {.name = "qkv", .quant = QUANT_BF16, .n_cols = 40, .n_parts = 3,
+                                    .parts = {PART(20, a, NULL), PART(20, c, NULL), PART(7, d, NULL)}};
     check_source(&stacked, 2);
-    struct matrix_source paired = {.name = "gate_up", .format = WEIGHT_BF16, .n_cols = 40, .n_parts = 2,
-                                   .parts = {{20, a, NULL}, {20, c, NULL}}, .interleave = true};
+    struct matrix_source paired = {.name = "gate_up", .quant = QUANT_BF16, .n_cols = 40, .n_parts = 2,
+                                   .parts = {PART(20, a, NULL), PART(20, c, NULL)}, .interleave = true};
     check_source(&paired, 2);
     struct backend *b = new_backend("scalar", 1);
     struct matrix *m = NULL;
     struct err err = ERR_INIT;
-    struct matrix_source bad = {.name = "gate_up", .format = WEIGHT_BF16, .n_cols = 40, .n_parts = 2,
-                                .parts = {{20, a, NULL}, {7, d, NULL}}, .interleave = true};
+    struct matrix_source bad = {.name = "gate_up", .quant = QUANT_BF16, .n_cols = 40, .n_parts = 2,
+                                .parts = {PART(20, a, NULL), PART(7, d, NULL)}, .interleave = true};
     assert_int_equal(b->ops->matrix_new(b, &m, &bad, &err), ERR_SHAPE);
-    bad = (struct matrix_source){.name = "w", .format = WEIGHT_MXFP4, .n_cols = 40, .n_parts = 1,
-                                 .parts = {{1, a, a}}};
+    bad = (struct matrix_source){.name = "w", .quant = QUANT_MXFP4_SPLIT, .n_cols = 40, .n_parts = 1,
+                                 .parts = {PART(1, a, a)}};
     assert_int_equal(b->ops->matrix_new(b, &m, &bad, &err), ERR_SHAPE);
     b->ops->free(b);
     mem_free(a);
     mem_free(c);
     mem_free(d);
+}
+
+static void read_f32_rows(const void *ctx, size_t row, size_t n, uint8_t *out)
+{
+    const uint8_t *data = ctx;
+    memcpy(out, data + row * 40 * 4, n * 40 * 4);
+}
+
+// Formats without tiles of their own, rows that are not in place, GGUF's MXFP4 blocks.
+static void test_stored_formats(void **state)
+{
+    (void)state;
+    float *f = random_floats("f", 33 * 40, 1.0f);
+    struct matrix_source s = {.name = "w", .quant = QUANT_F32, .n_cols = 40, .n_parts = 1,
+                              .parts = {PART(33, (const uint8_t *)f, NULL)}};
+    check_source(&s, 3);
+    s.parts[0].rows = (struct row_reader){.read = read_f32_rows, .ctx = f};
+    check_source(&s, 3);
+    mem_free(f);
+    uint8_t *h = random_bytes("h", 33 * 40 * 2, 0, 0x3f); // halves of small magnitude, subnormal ones too
+    s = (struct matrix_source){.name = "w", .quant = QUANT_F16, .n_cols = 40, .n_parts = 1, .parts = {PART(33, h, NULL)}};
+    check_source(&s, 3);
+    mem_free(h);
+    uint8_t *blocks = random_bytes("b", 33 * 3 * 17, 0, 255);
+    for (size_t i = 0; i < 33 * 3; i++)
+        blocks[i * 17] = (uint8_t)(100 + i % 20);
+    s = (struct matrix_source){.name = "w", .quant = QUANT_MXFP4, .n_cols = 96, .n_parts = 1, .parts = {PART(33, blocks, NULL)}};
+    check_source(&s, 3);
+    blocks[17] = 40; // a scale too small for the block's sum: kept as bf16
+    check_source(&s, 3);
+    mem_free(blocks);
 }
 
 // Weights below 2^-56 are 0 in a product and themselves in an embedding row.
@@ -206,15 +245,16 @@ static void test_embed(void **state)
             data[(17 * 24 + i) * 2] = (uint8_t)values[i];
             data[(17 * 24 + i) * 2 + 1] = (uint8_t)(values[i] >> 8);
         }
-        struct matrix_source s = {.name = "embed", .format = WEIGHT_BF16, .n_cols = 24, .n_parts = 1,
-                                  .parts = {{33, data, NULL}}, .rows_addressable = true};
+        struct matrix_source s = {.name = "embed", .quant = QUANT_BF16, .n_cols = 24, .n_parts = 1,
+                                  .parts = {PART(33, data, NULL)}};
         check_source(&s, 2);
         struct backend *b = new_backend("scalar", 2);
-        struct matrix *m = new_matrix(b, &s);
-        assert_int_equal(b->ops->matrix_bytes(m), 3 * 1024 + (tiny ? 33 * 24 * 2 : 0));
+        struct table *m = NULL;
         int32_t ids[5] = {0, 17, 32, 17, 5};
         float x[5 * 24];
         struct err err = ERR_INIT;
+        assert_int_equal(b->ops->table_new(b, &m, &s, &err), OK);
+        assert_int_equal(b->ops->table_bytes(m), 33 * 24 * 2);
         assert_int_equal(b->ops->embed(b, m, ids, 5, x, 24, &err), OK);
         for (size_t t = 0; t < 5; t++)
             for (size_t k = 0; k < 24; k++) {
@@ -226,7 +266,7 @@ static void test_embed(void **state)
         assert_int_equal(b->ops->embed(b, m, ids, 5, x, 24, &err), ERR_RANGE);
         ids[3] = -1;
         assert_int_equal(b->ops->embed(b, m, ids, 5, x, 24, &err), ERR_RANGE);
-        b->ops->matrix_free(b, m);
+        b->ops->table_free(b, m);
         b->ops->free(b);
         mem_free(data);
     }
@@ -254,8 +294,8 @@ static void test_weight_range(void **state)
     (void)state;
     static const uint16_t bad[] = {0x5d80, 0x7f80, 0x7fc0, 0xdd80};
     uint8_t *data = random_bf16("w", 200, 40, 1.0f);
-    struct matrix_source s = {.name = "layer 3 o_proj", .format = WEIGHT_BF16, .n_cols = 40, .n_parts = 1,
-                              .parts = {{200, data, NULL}}};
+    struct matrix_source s = {.name = "layer 3 o_proj", .quant = QUANT_BF16, .n_cols = 40, .n_parts = 1,
+                              .parts = {PART(200, data, NULL)}};
     for (size_t i = 0; i < 4; i++) {
         data[(150 * 40 + 3) * 2] = data[(77 * 40 + 39) * 2] = (uint8_t)bad[i];
         data[(150 * 40 + 3) * 2 + 1] = data[(77 * 40 + 39) * 2 + 1] = (uint8_t)(bad[i] >> 8);
@@ -264,8 +304,8 @@ static void test_weight_range(void **state)
     mem_free(data);
     uint8_t *blocks = random_bytes("blocks", 70 * 32, 0, 255);
     uint8_t *scales = random_bytes("scales", 70 * 2, 120, 124);
-    s = (struct matrix_source){.name = "expert 2", .format = WEIGHT_MXFP4, .n_cols = 64, .n_parts = 1,
-                               .parts = {{70, blocks, scales}}};
+    s = (struct matrix_source){.name = "expert 2", .quant = QUANT_MXFP4_SPLIT, .n_cols = 64, .n_parts = 1,
+                               .parts = {PART(70, blocks, scales)}};
     scales[60 * 2 + 1] = 255;
     expect_range(&s, "row 60 column 32", "scale byte 255");
     memset(blocks, 0, 70 * 32);
@@ -293,8 +333,8 @@ static void test_poison(void **state)
     float y[9 * 20];
     for (int extreme = 0; extreme < 2; extreme++) {
         scales[3] = extreme ? 10 : 120;
-        struct matrix_source s = {.name = "w", .format = WEIGHT_MXFP4, .n_cols = 64, .n_parts = 1,
-                                  .parts = {{20, blocks, scales}}};
+        struct matrix_source s = {.name = "w", .quant = QUANT_MXFP4_SPLIT, .n_cols = 64, .n_parts = 1,
+                                  .parts = {PART(20, blocks, scales)}};
         for (const char *const *isa = cpu_isa_list(); *isa; isa++) {
             struct backend *b = new_backend(*isa, 1);
             struct matrix *m = new_matrix(b, &s);
@@ -319,8 +359,8 @@ static void test_batch(void **state)
     struct err err = ERR_INIT;
     uint8_t *data = random_bf16("w", N, K, 0.1f);
     uint16_t *x = random_operands("x", M, K);
-    struct matrix_source s = {.name = "w", .format = WEIGHT_BF16, .n_cols = K, .n_parts = 1,
-                              .parts = {{N, data, NULL}}};
+    struct matrix_source s = {.name = "w", .quant = QUANT_BF16, .n_cols = K, .n_parts = 1,
+                              .parts = {PART(N, data, NULL)}};
     float *want = new_mem(M * N, sizeof *want);
     float *y = new_mem(M * N, sizeof *y);
     struct backend *b = new_backend("auto", 2);
@@ -422,8 +462,8 @@ static void test_segments(void **state)
     for (size_t i = 0; i < 3; i++) {
         uint8_t *data = random_bf16("w", 64, ks[i], 0.1f);
         uint16_t *x = random_operands("x", 1, ks[i]);
-        struct matrix_source s = {.name = "w", .format = WEIGHT_BF16, .n_cols = ks[i], .n_parts = 1,
-                                  .parts = {{64, data, NULL}}};
+        struct matrix_source s = {.name = "w", .quant = QUANT_BF16, .n_cols = ks[i], .n_parts = 1,
+                                  .parts = {PART(64, data, NULL)}};
         float want[64], y[64];
         for (const char *const *isa = cpu_isa_list(); *isa; isa++) {
             struct backend *b = new_backend(*isa, 1);
@@ -447,7 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_bf16),   cmocka_unit_test(test_mxfp4),        cmocka_unit_test(test_mxfp4_extremes),
-        cmocka_unit_test(test_parts),  cmocka_unit_test(test_embed),        cmocka_unit_test(test_weight_range),
+        cmocka_unit_test(test_parts), cmocka_unit_test(test_stored_formats),  cmocka_unit_test(test_embed),        cmocka_unit_test(test_weight_range),
         cmocka_unit_test(test_poison), cmocka_unit_test(test_batch),        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_isa),
     };

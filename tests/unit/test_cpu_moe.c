@@ -252,10 +252,10 @@ static void load(struct backend *b, const struct experts *s, struct loaded *l)
 {
     struct err err = ERR_INIT;
     for (size_t e = 0; e < E; e++) {
-        struct matrix_source up = {.name = "up", .format = WEIGHT_MXFP4, .n_cols = D, .n_parts = 1,
-                                   .parts = {{2 * F, s->up_blocks + e * 2 * F * D / 2, s->up_scales + e * 2 * F * D / 32}}};
-        struct matrix_source down = {.name = "down", .format = WEIGHT_BF16, .n_cols = F, .n_parts = 1,
-                                     .parts = {{D, s->down + e * D * F * 2, NULL}}};
+        struct matrix_source up = {.name = "up", .quant = QUANT_MXFP4_SPLIT, .n_cols = D, .n_parts = 1,
+                                   .parts = {PART(2 * F, s->up_blocks + e * 2 * F * D / 2, s->up_scales + e * 2 * F * D / 32)}};
+        struct matrix_source down = {.name = "down", .quant = QUANT_BF16, .n_cols = F, .n_parts = 1,
+                                     .parts = {PART(D, s->down + e * D * F * 2, NULL)}};
         assert_int_equal(b->ops->matrix_new(b, &l->up[e], &up, &err), OK);
         assert_int_equal(b->ops->matrix_new(b, &l->down[e], &down, &err), OK);
     }

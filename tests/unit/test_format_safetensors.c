@@ -174,16 +174,16 @@ static void follows_the_index(void **state)
     static const char index[] = "{\"metadata\":{\"total_size\":6},\"weight_map\":{"
                                 "\"y\":\"m-00001-of-00001.safetensors\",\"x\":\"m-00000-of-00001.safetensors\"}}";
     put(dir, "model.safetensors.index.json", index, strlen(index));
-    struct safetensors *s;
+    struct tensors *s;
     assert_int_equal(safetensors_open(&s, dir, &err), OK);
-    assert_int_equal(safetensors_count(s), 2);
-    assert_int_equal(safetensors_find(s, "y")->n_bytes, 4);
-    assert_int_equal(safetensors_find(s, "x")->n_bytes, 2);
-    assert_null(safetensors_find(s, "z"));
-    assert_int_equal(safetensors_n_files(s), 3);
-    assert_string_equal(safetensors_file(s, 0), "model.safetensors.index.json");
-    safetensors_drop(s, safetensors_find(s, "x"));
-    safetensors_close(s);
+    assert_int_equal(tensors_count(s), 2);
+    assert_int_equal(tensors_find(s, "y")->n_bytes, 4);
+    assert_int_equal(tensors_find(s, "x")->n_bytes, 2);
+    assert_null(tensors_find(s, "z"));
+    assert_int_equal(tensors_n_files(s), 3);
+    assert_string_equal(tensors_file(s, 0), "model.safetensors.index.json");
+    tensors_drop(s, tensors_find(s, "x"));
+    tensors_close(s);
 
     static const struct {
         const char *index;
@@ -210,7 +210,7 @@ static void follows_the_index(void **state)
         enum status st = safetensors_open(&s, dir, &err);
         mem_fail_after(0);
         if (st == OK)
-            safetensors_close(s);
+            tensors_close(s);
         else
             assert_int_equal(st, ERR_MEMORY);
     }

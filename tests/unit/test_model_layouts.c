@@ -110,25 +110,25 @@ static bool ends(const char *s, const char *end)
 
 static void write_dequantised(const char *from, const char *to)
 {
-    struct safetensors *st;
+    struct tensors *st;
     struct buf header = BUF_INIT;
     struct buf data = BUF_INIT;
     char path[400];
     assert_int_equal(safetensors_open(&st, from, NULL), OK);
-    for (size_t i = 0; i < safetensors_count(st); i++) {
-        const struct tensor *t = safetensors_at(st, i);
+    for (size_t i = 0; i < tensors_count(st); i++) {
+        const struct tensor *t = tensors_at(st, i);
         char name[200];
         (void)snprintf(name, sizeof name, "%s", t->name);
         if (ends(name, "_scales"))
             continue;
         if (ends(name, "_blocks")) {
             (void)snprintf(name + strlen(name) - 7, 8, "_scales");
-            const struct tensor *scales = safetensors_find(st, name);
+            const struct tensor *scales = tensors_find(st, name);
             name[strlen(name) - 7] = '\0';
             add_dequantised(&header, &data, name, t, scales);
             continue;
         }
-        add(&header, &data, name, tensor_dtype_name(t->dtype), t->shape, t->n_dims, t->data, t->n_bytes);
+        add(&header, &data, name, t->type_name, t->shape, t->n_dims, t->data, t->n_bytes);
     }
     buf_str(&header, "}");
     buf_str(&header, header.n % 2 ? "" : " "); // odd: the data is unaligned on purpose
@@ -142,7 +142,7 @@ static void write_dequantised(const char *from, const char *to)
     assert_int_equal(fclose(f), 0);
     buf_release(&header);
     buf_release(&data);
-    safetensors_close(st);
+    tensors_close(st);
 }
 
 static void dequantised_experts_are_the_same_model(void **state)

@@ -74,7 +74,7 @@ static void written_models_are_read_back(void **state)
     } cases[] = {{"gptoss-tiny", 1}, {"gptoss-tiny", 3}, {"qwen3-tiny", 2}, {"qwen3-tied-tiny", 1}, {"yi-tiny", 1}};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         struct err err = ERR_INIT;
-        struct safetensors *st = NULL;
+        struct tensors *st = NULL;
         struct synth_shape s;
         struct synth_tensors list;
         struct model_config c;
@@ -84,16 +84,16 @@ static void written_models_are_read_back(void **state)
         assert_true(changed);
         if (safetensors_open(&st, r->model, &err) != OK)
             fail_msg("%s", err.text);
-        assert_int_equal(safetensors_n_files(st), cases[k].shards == 1 ? 1 : cases[k].shards + 1);
-        assert_string_equal(safetensors_generator(st), "assay synth 1 seed=1");
+        assert_int_equal(tensors_n_files(st), cases[k].shards == 1 ? 1 : cases[k].shards + 1);
+        assert_string_equal(tensors_generator(st), "assay synth 1 seed=1");
         assert_int_equal(synth_preset(&s, cases[k].preset, NULL), OK);
         assert_int_equal(synth_tensors_list(&list, &s, NULL), OK);
-        assert_int_equal(safetensors_count(st), list.n);
+        assert_int_equal(tensors_count(st), list.n);
         for (size_t i = 0; i < list.n; i++) {
-            const struct tensor *t = safetensors_find(st, list.v[i].name);
+            const struct tensor *t = tensors_find(st, list.v[i].name);
             uint8_t head[16];
             assert_non_null(t);
-            assert_string_equal(tensor_dtype_name(t->dtype), synth_tensor_dtype(&list.v[i]));
+            assert_string_equal(t->type_name, synth_tensor_dtype(&list.v[i]));
             assert_int_equal(t->n_bytes, synth_tensor_bytes(&list.v[i]));
             synth_tensor_fill(&list.v[i], 1, 0, 6, head);
             assert_memory_equal(t->data, head, 6);
@@ -107,7 +107,7 @@ static void written_models_are_read_back(void **state)
         assert_int_equal(c.windows[0], s.window);
         assert_int_equal(c.n_stop_ids, s.family == SYNTH_GPTOSS ? 3 : 2);
         synth_tensors_release(&list);
-        safetensors_close(st);
+        tensors_close(st);
     }
 }
 
