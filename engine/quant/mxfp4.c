@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/fmath.h"
-#include "quant/quant.h"
+#include "quant/block.h"
 
 uint16_t mxfp4_image(unsigned code, unsigned scale)
 {
@@ -36,53 +36,57 @@ bool mxfp4_decode(const uint8_t codes[MXFP4_GROUP_B], uint8_t scale, uint16_t ou
     return true;
 }
 
-static int floor_log2(float x) // x normal and positive
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return (int)(u >> 23 & 255) - 127;
-}
-
-static float power_of_two(int e) // -126 <= e <= 127
-{
-    uint32_t u = (uint32_t)(e + 127) << 23;
-    float x;
-    memcpy(&x, &u, sizeof x);
-    return x;
-}
-
-void mxfp4_encode(const float x[MXFP4_GROUP], uint8_t codes[MXFP4_GROUP_B], uint8_t *scale)
-{
-    float amax = 0;
-    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
-        float a = x[i] < 0 ? -x[i] : x[i];
-        amax = a > amax ? a : amax;
-    }
-    memset(codes, 0, MXFP4_GROUP_B);
-    *scale = 127;
-    if (!(amax > 0))
-        return;
-    int e = floor_log2(amax) - 2;
-    *scale = (uint8_t)(e + 127);
-    float inverse = power_of_two(-e);
-    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
-        float a = (x[i] < 0 ? -x[i] : x[i]) * inverse;
-        unsigned best = 0;
-        for (unsigned c = 1; c < 8; c++) {
-            float middle = (bf16_to_f32(mxfp4_image(c - 1, 127)) + bf16_to_f32(mxfp4_image(c, 127))) * 0.5f;
-            if (a > middle || (a >= middle && c % 2 == 0))
-                best = c;
-        }
-        unsigned code = best | (x[i] < 0 && best ? 8u : 0u);
-        codes[i / 2] = (uint8_t)(codes[i / 2] | (i % 2 ? code << 4 : code));
-    }
-}
-
 void mxfp4_block_decode(const uint8_t *block, float *out)
 {
     unsigned scale = block[0];
     for (unsigned i = 0; i < MXFP4_GROUP; i++) {
         unsigned code = (unsigned)block[1 + i % 16] >> (i / 16 * 4) & 15u;
-        out[i] = bf16_to_f32(scale == MXFP4_SCALE_NAN ? 0x7fc0u : mxfp4_image(code, scale));
+        uint16_t image = code == 8 ? 0 : mxfp4_image(code, scale); // ggml's table has no -0
+        out[i] = bf16_to_f32(scale == MXFP4_SCALE_NAN ? 0x7fc0u : image);
     }
+}
+
+static unsigned exponent_field(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u >> 23 & 255u;
+}
+
+/* 2^(field - 127), field 1..254 */
+static float power_of_two(unsigned field)
+{
+    uint32_t u = (uint32_t)field << 23;
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+bool mxfp4_block_encode(const float *x, uint8_t *block)
+{
+    // half way between neighbouring codes; a tie goes to the smaller
+    static const float middle[7] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};
+    float size[MXFP4_GROUP];
+    float amax = 0;
+    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
+        float a = x[i] < 0 ? -x[i] : x[i];
+        size[i] = a < 0x1p-126f ? 0 : a; // subnormals: the same bytes whether the unit flushes them or not
+        amax = size[i] > amax ? size[i] : amax;
+    }
+    unsigned field = exponent_field(amax);
+    unsigned scale = field > 2 ? field - 2 : 0;
+    float inverse = power_of_two(254 - scale);
+    memset(block, 0, 1 + MXFP4_GROUP_B);
+    block[0] = (uint8_t)scale;
+    if (!all_finite(x, MXFP4_GROUP))
+        return false;
+    for (unsigned i = 0; i < MXFP4_GROUP; i++) {
+        float a = size[i] * inverse;
+        unsigned code = 0;
+        for (unsigned c = 0; c < 7; c++)
+            code += a > middle[c];
+        code |= x[i] < 0 && code ? 8u : 0u;
+        block[1 + i % 16] |= (uint8_t)(code << i / 16 * 4);
+    }
+    return true;
 }

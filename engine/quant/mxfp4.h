@@ -18,9 +18,4 @@ uint16_t mxfp4_image(unsigned code, unsigned scale);
  * Returns false for a NaN scale byte or a value of 2^60 or more; out is then undefined. */
 bool mxfp4_decode(const uint8_t codes[MXFP4_GROUP_B], uint8_t scale, uint16_t out[MXFP4_GROUP]);
 
-/* mxfp4_encode - nearest codes (ties to the even code) under scale = floor(log2 max|x|) - 2 + 127;
- * what lies beyond 6 * 2^(scale-127) becomes 6. A group of zeros has scale 127. x finite, and
- * 2^-120 <= max|x| < 2^120 or all zero.   Source: models.md 3.6 (the writers' common rule). */
-void mxfp4_encode(const float x[MXFP4_GROUP], uint8_t codes[MXFP4_GROUP_B], uint8_t *scale);
-
 #endif

@@ -28,6 +28,12 @@ struct quant_type {
      * in fp32 in the order of models.md 3.4, each rounded. A NaN scale gives NaN. NULL for MXFP4_SPLIT,
      * whose blocks have no scale: mxfp4.h. */
     void (*decode)(const uint8_t *block, float *out);
+    /* encode - one block of the nearest values by the rules of ggml's reference quantiser (0 differences from
+     * the package gguf): ties of Q8_0 go away from zero, of Q4_0 up, of MXFP4 towards zero, of the floats to
+     * even; Q8_0 d = max|x| / 127, Q4_0 d = (first largest value) / -8, MXFP4 scale = floor(log2 max|x|) - 2.
+     * Same bytes with subnormals flushed and not. false: a value is not finite or too large for the format.
+     * NULL where nothing here writes the format. */
+    bool (*encode)(const float *x, uint8_t *block);
 };
 
 /* quant_type - never NULL for a real type; NULL for QUANT_NONE and for types this build cannot decode. */
@@ -41,10 +47,28 @@ bool quant_row_b(enum quant q, size_t n, size_t *row_b);
 void f32_decode(const uint8_t *block, float *out);
 void f16_decode(const uint8_t *block, float *out);
 void bf16_decode(const uint8_t *block, float *out);
+void q8_0_decode(const uint8_t *block, float *out);
+void q4_0_decode(const uint8_t *block, float *out);
+void q4_1_decode(const uint8_t *block, float *out);
+void q5_0_decode(const uint8_t *block, float *out);
+void q5_1_decode(const uint8_t *block, float *out);
+void q2_k_decode(const uint8_t *block, float *out);
+void q3_k_decode(const uint8_t *block, float *out);
+void q4_k_decode(const uint8_t *block, float *out);
+void q5_k_decode(const uint8_t *block, float *out);
+void q6_k_decode(const uint8_t *block, float *out);
 void mxfp4_block_decode(const uint8_t *block, float *out); /* GGUF's 17 bytes: scale, then byte j = values j, j+16 */
 
-/* f16_to_f32 - IEEE half to fp32, exact; subnormals too. */
+bool f32_encode(const float *x, uint8_t *block);
+bool f16_encode(const float *x, uint8_t *block);
+bool bf16_encode(const float *x, uint8_t *block);
+bool q8_0_encode(const float *x, uint8_t *block);
+bool q4_0_encode(const float *x, uint8_t *block);
+bool mxfp4_block_encode(const float *x, uint8_t *block);
+
+/* f16_to_f32 - IEEE half to fp32, exact; subnormals too. f16_from_f32 - to nearest even; from 65520 on infinite. */
 float f16_to_f32(uint16_t h);
+uint16_t f16_from_f32(float x);
 
 /* Rows of one stored matrix: in place for as long as the reader lives, or made on demand (copied out of
  * order, transposed, generated). Rows may be asked for by several threads at once. */

@@ -21,3 +21,4 @@ fi
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 "$python" "$here/parity.py" "$models" "$golden/parity"
 "$python" "$here/tokenizers_golden.py" "$models" "$golden/tokenizers"
+"$python" "$here/quant_golden.py" "$golden/quant"

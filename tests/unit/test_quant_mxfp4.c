@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "quant/mxfp4.h"
+#include "quant/quant.h"
 
 static float from_bf16(uint16_t b)
 {
@@ -69,30 +70,25 @@ static void images_at_the_ends(void **state)
 static void encodes_back(void **state)
 {
     (void)state;
-    uint8_t codes[16];
-    uint8_t back[16];
-    uint8_t scale;
+    uint8_t block[17] = {120};
+    uint8_t back[17];
     float x[32];
     for (unsigned i = 0; i < 16; i++)
-        codes[i] = (uint8_t)(i | (15 - i) << 4);
-    codes[8] = 0; // -0 is written as +0
-    codes[7] = 7;
-    uint16_t w[32];
-    assert_true(mxfp4_decode(codes, 120, w));
-    for (unsigned i = 0; i < 32; i++)
-        x[i] = from_bf16(w[i]);
-    mxfp4_encode(x, back, &scale);
-    assert_int_equal(scale, 120);
-    assert_memory_equal(codes, back, 16);
+        block[1 + i] = (uint8_t)(i | (15 - i) << 4);
+    block[1 + 8] = 0x70; // -0 is written as +0
+    block[1 + 7] = 0x07;
+    mxfp4_block_decode(block, x);
+    assert_true(mxfp4_block_encode(x, back));
+    assert_memory_equal(block, back, 17);
     memset(x, 0, sizeof x);
-    mxfp4_encode(x, back, &scale);
-    assert_int_equal(scale, 127);
+    assert_true(mxfp4_block_encode(x, back));
+    assert_int_equal(back[0], 0);
     x[3] = -7.9f; // beyond 6: clips
-    x[4] = 2.5f;  // tie between 2 (code 4) and 3 (code 5)
-    mxfp4_encode(x, back, &scale);
-    assert_int_equal(scale, 127);
-    assert_int_equal(back[1] >> 4, 15);
-    assert_int_equal(back[2] & 15, 4);
+    x[20] = 2.5f; // tie between 2 (code 4) and 3 (code 5)
+    assert_true(mxfp4_block_encode(x, back));
+    assert_int_equal(back[0], 127);
+    assert_int_equal(back[1 + 3], 15);
+    assert_int_equal(back[1 + 4] >> 4, 4);
 }
 
 int main(void)
