@@ -43,16 +43,13 @@ enum status bpe_init(struct bpe *b, const struct tokfile *f, const char *name, s
         if (find(b, m->left, m->right)) {
             bpe_release(b);
             return err_set(err, ERR_FORMAT,
-                           "%s: model.merges: expected each merge once, found that of ids %d and %d twice", name,
+                           "%s: merges: expected each merge once, found that of ids %d and %d twice", name,
                            (int)m->left, (int)m->right);
         }
         size_t at = slot_of(m->left, m->right) & b->mask;
         while (b->pairs[at].left >= 0)
             at = (at + 1) & b->mask;
-        b->pairs[at] = (struct bpe_pair){.left = m->left,
-                                         .right = m->right,
-                                         .result = m->result,
-                                         .prio = f->kind == TOKFILE_SPM ? (uint32_t)i : (uint32_t)m->result};
+        b->pairs[at] = (struct bpe_pair){.left = m->left, .right = m->right, .result = m->result, .prio = m->prio};
     }
     return OK;
 }

@@ -19,10 +19,8 @@ struct bpe {
     size_t mask;
 };
 
-/* bpe_init - index the merges of f. Byte-level: the priority is the id of the result, so that two
- * splits of one token are equal and position decides (what tiktoken does, and the same as the merges'
- * order where each token has one). SPM: the priority is the merge's place in the file.
- * ERR_FORMAT for a pair listed twice. Caller releases. */
+/* bpe_init - index the merges of f, with the priorities they carry. ERR_FORMAT for a pair listed twice.
+ * Caller releases. */
 enum status bpe_init(struct bpe *b, const struct tokfile *f, const char *name, struct err *err);
 void bpe_release(struct bpe *b);
 

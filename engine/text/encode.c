@@ -19,6 +19,20 @@ static enum status join_bytes(const struct tokenizer *t, const char *s, size_t n
     return st;
 }
 
+static enum split_rule rule_of(const struct tokfile *f)
+{
+    switch (f->split) {
+    case TOKFILE_SPLIT_O200K:
+        return SPLIT_O200K;
+    case TOKFILE_SPLIT_LLAMA3:
+        return SPLIT_LLAMA3;
+    case TOKFILE_SPLIT_QWEN2:
+    case TOKFILE_SPLIT_NONE: // SPM: never split
+        break;
+    }
+    return SPLIT_QWEN2;
+}
+
 enum status encode_byte_level(const struct tokenizer *t, const char *s, size_t n, struct ids *out, struct err *err)
 {
     struct buf normal = BUF_INIT;
@@ -29,7 +43,7 @@ enum status encode_byte_level(const struct tokenizer *t, const char *s, size_t n
         s = normal.data;
         n = normal.n;
     }
-    enum split_rule rule = t->file.split == TOKFILE_SPLIT_O200K ? SPLIT_O200K : SPLIT_QWEN2;
+    enum split_rule rule = rule_of(&t->file);
     for (size_t at = 0; at < n && !st;) {
         size_t len = split_next(rule, (const uint8_t *)s + at, n - at);
         int32_t id = tokfile_find(&t->file, s + at, len);

@@ -9,6 +9,7 @@
  *      | prefix? [upper letter mark]+ [lower letter mark]* contraction?
  *      | digit{1,3} | ' '? symbol+ [CR LF /]* | blank* [CR LF]+ | blank+ (?!nonblank) | blank+
  * qwen2  contraction | prefix? anyletter+ | digit | ' '? symbol+ [CR LF]* | blanks as above
+ * llama3 as qwen2, but digit{1,3}
  * prefix: anything but a letter, a digit, CR, LF; symbol: anything but a letter, a digit, a blank. */
 
 static enum char_class class_of(uint32_t cp)
@@ -156,7 +157,7 @@ size_t split_next(enum split_rule rule, const uint8_t *s, size_t n)
     if (end)
         return end;
     if (first == CLASS_DIGIT) {
-        for (int i = 0; i < (o200k ? 3 : 1) && end < n && read_class(s + end, &len) == CLASS_DIGIT; i++)
+        for (int i = 0; i < (rule == SPLIT_QWEN2 ? 1 : 3) && end < n && read_class(s + end, &len) == CLASS_DIGIT; i++)
             end += len;
         return end;
     }

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum split_rule { SPLIT_O200K, SPLIT_QWEN2 };
+enum split_rule { SPLIT_O200K, SPLIT_QWEN2, SPLIT_LLAMA3 };
 
 /* split_next - length of the first piece of s[0..n), n >= 1; always >= 1 and a whole number of
  * characters. s is valid UTF-8 and runs to the end of the text (the rules look ahead). The cut is the one

@@ -8,6 +8,19 @@
 #include "text/encode.h"
 #include "text/utf8_text.h"
 
+/* Behaviour over the tables that reading left in t->file; t is freed when something fails. */
+static enum status finish(struct tokenizer *t, const char *name, struct tokenizer **out, struct err *err)
+{
+    enum status s = bpe_init(&t->bpe, &t->file, name, err);
+    if (s || (s = special_init(&t->special, &t->file, err)) ||
+        (t->file.kind == TOKFILE_BYTE_LEVEL && (s = encode_find_whole(t, err)))) {
+        tokenizer_free(t);
+        return s;
+    }
+    *out = t;
+    return OK;
+}
+
 enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err)
 {
     struct mapfile m;
@@ -15,20 +28,29 @@ enum status tokenizer_open(struct tokenizer **out, const char *path, struct err 
     enum status s = mapfile_open(&m, path, err);
     if (s)
         return s;
-    if ((s = mem_alloc(&p, 1, sizeof(struct tokenizer), "tokenizer", err))) {
-        mapfile_close(&m);
-        return s;
+    if (!(s = mem_alloc(&p, 1, sizeof(struct tokenizer), "tokenizer", err))) {
+        struct tokenizer *t = p;
+        if ((s = tokfile_read_json(&t->file, m.data ? (const char *)m.data : "", m.size, path, err)))
+            mem_free(t);
+        else
+            s = finish(t, path, out, err);
     }
-    struct tokenizer *t = p;
-    s = tokfile_read(&t->file, m.data ? (const char *)m.data : "", m.size, path, err);
     mapfile_close(&m);
-    if (s || (s = bpe_init(&t->bpe, &t->file, path, err)) || (s = special_init(&t->special, &t->file, err)) ||
-        (t->file.kind == TOKFILE_BYTE_LEVEL && (s = encode_find_whole(t, err)))) {
-        tokenizer_free(t);
+    return s;
+}
+
+enum status tokenizer_from_arrays(struct tokenizer **out, const struct tokfile_arrays *a, const char *name, struct err *err)
+{
+    void *p;
+    enum status s = mem_alloc(&p, 1, sizeof(struct tokenizer), "tokenizer", err);
+    if (s)
+        return s;
+    struct tokenizer *t = p;
+    if ((s = tokfile_read_arrays(&t->file, a, name, err))) {
+        mem_free(t);
         return s;
     }
-    *out = t;
-    return OK;
+    return finish(t, name, out, err);
 }
 
 void tokenizer_free(struct tokenizer *t)
@@ -124,6 +146,11 @@ enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
             buf_add(out, s, len);
     }
     return buf_status(out, "decoded text", err);
+}
+
+int32_t tokenizer_bos(const struct tokenizer *t)
+{
+    return t->file.bos_id;
 }
 
 size_t tokenizer_size(const struct tokenizer *t)

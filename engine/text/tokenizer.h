@@ -26,6 +26,14 @@ enum status ids_status(const struct ids *a, struct err *err);
 enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err);
 void tokenizer_free(struct tokenizer *t);
 
+/* tokenizer_from_arrays - the tokenizer of a GGUF file, from its arrays (format/tokfile.h). Caller frees. */
+struct tokfile_arrays;
+enum status tokenizer_from_arrays(struct tokenizer **out, const struct tokfile_arrays *a, const char *name, struct err *err);
+
+/* tokenizer_bos - the id that the file's own rule puts before every text (Llama 3), -1: none. Encoding never
+ * adds it: whoever starts a sequence with plain text does. */
+int32_t tokenizer_bos(const struct tokenizer *t);
+
 /* tokenizer_encode - append the ids of text[0..n): everything is text, special tokens are not parsed.
  * Invalid UTF-8 becomes U+FFFD first. tokenizer_encode_parsed recognises added tokens. */
 enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct ids *out, struct err *err);

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tokenizer t = {.whole = NULL};
     struct err err = ERR_INIT;
-    enum status s = tokfile_read(&t.file, (const char *)data, size, "fuzz", &err);
+    enum status s = tokfile_read_json(&t.file, (const char *)data, size, "fuzz", &err);
     if (s) {
         demand(err.status == s && strncmp(err.text, "fuzz:", 5) == 0);
         return 0;

@@ -216,7 +216,7 @@ static size_t join_plain(const struct tokfile *f, int32_t *ids, size_t n)
         int32_t result = -1;
         for (size_t i = 0; i + 1 < n; i++)
             for (size_t m = 0; m < f->n_merges; m++) {
-                uint32_t prio = f->kind == TOKFILE_SPM ? (uint32_t)m : (uint32_t)f->merges[m].result;
+                uint32_t prio = f->merges[m].prio;
                 if (f->merges[m].left == ids[i] && f->merges[m].right == ids[i + 1] && prio < best) {
                     best = prio;
                     at = i;
@@ -241,7 +241,7 @@ static void test_join(void **state)
         struct tokfile f;
         struct bpe b;
         tiny_json(&text, (enum tiny_kind)k, k == TINY_SPM ? tiny_spm_words : tiny_words, NULL);
-        assert_int_equal(tokfile_read(&f, text.data, text.n, "tiny", NULL), OK);
+        assert_int_equal(tokfile_read_json(&f, text.data, text.n, "tiny", NULL), OK);
         assert_int_equal(bpe_init(&b, &f, "tiny", NULL), OK);
         for (uint64_t round = 0; round < 600; round++) {
             int32_t x[240];
