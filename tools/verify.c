@@ -16,7 +16,7 @@
 
 struct verify_args {
     struct cli_texts trees;
-    const char *expected, *bin, *models, *external, *allow, *format;
+    const char *expected, *bin, *models, *allow, *format;
     bool all;
 };
 
@@ -32,8 +32,6 @@ static const struct cli_option verify_options[] = {
              "digests that must come out, as in results/expected/"),
     CLI_TEXT(struct verify_args, bin, CLI_RUN, "bin", 0, "DIR", NULL, "tools to run again (this program's folder)"),
     CLI_TEXT(struct verify_args, models, CLI_RUN, "models", 0, "FILE", NULL, "model digests (pipelines/models.lock)"),
-    CLI_TEXT(struct verify_args, external, CLI_RUN, "external", 0, "DIR", NULL,
-             "folder of the files in pipelines/external.csv, to run again what was made from them"),
     ALLOW(struct verify_args),
     FORMAT(struct verify_args),
     ALL(struct verify_args),
@@ -109,50 +107,26 @@ static enum status own_folder(struct buf *out, struct err *err)
     return buf_status(out, "path", err);
 }
 
-/* pipelines/external.csv; none is no error: then nothing external is known. */
-static enum status read_external(struct table **out, struct err *err)
-{
-    struct buf path = BUF_INIT;
-    struct buf text = BUF_INIT;
-    const char *list = source_file(NULL, "pipelines/external.csv", &path);
-    enum status s = OK;
-    *out = NULL;
-    if (list && !(s = path_read(list, &text, err)))
-        s = table_parse(out, "external_files", text.data, text.n, list, TABLE_CANONICAL, err);
-    buf_release(&path);
-    buf_release(&text);
-    return s;
-}
-
 static enum status check_tree(struct tool *t, const struct verify_args *a, const char *dir, struct report *r, struct err *err)
 {
     struct buf bin = BUF_INIT;
     struct buf models = BUF_INIT;
     struct tree *tree = NULL;
-    struct table *external = NULL;
     enum status s = tree_open(&tree, dir, err);
     if (!s && !a->bin)
         s = own_folder(&bin, err);
-    if (!s)
-        s = read_external(&external, err);
-    if (!s && a->external && setenv("ASSAY_EXTERNAL", a->external, 1) != 0) // for the tools that are run again
-        s = err_set(err, ERR_MEMORY, "cannot set ASSAY_EXTERNAL");
     if (!s) {
-        const char *folder = getenv("ASSAY_EXTERNAL");
         struct check_context c = {.tree = tree,
                                   .report = r,
                                   .bin = a->bin ? a->bin : bin.data,
                                   .models = source_file(a->models, "pipelines/models.lock", &models),
-                                  .expected = a->expected,
-                                  .external = external,
-                                  .external_here = folder && *folder};
+                                  .expected = a->expected};
         tool_note(t, "%s: %zu files", dir, tree->n);
         if (tree->n == 0)
             report_add(r, VERDICT_MISSING, "tree", path_base(dir), "it is empty");
         s = check_all(&c, err);
     }
     tree_free(tree);
-    table_free(external);
     buf_release(&bin);
     buf_release(&models);
     return s;

@@ -172,7 +172,6 @@ struct world {
     char base[300]; /* the sound tree */
     char tree[300]; /* the one being mutated */
     char bin[300], lock[300], expected[300];
-    struct table *external;
 };
 
 static void sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -300,8 +299,7 @@ static struct report *look(const struct world *w, const char *dir)
     assert_int_equal(report_new(&r, NULL), OK);
     if (tree_open(&t, dir, &err))
         fail_msg("%s", err.text);
-    struct check_context c = {.tree = t, .report = r, .bin = w->bin, .models = w->lock, .expected = w->expected,
-                              .external = w->external};
+    struct check_context c = {.tree = t, .report = r, .bin = w->bin, .models = w->lock, .expected = w->expected};
     if (check_all(&c, &err))
         fail_msg("%s", err.text);
     tree_free(t);
@@ -550,31 +548,6 @@ static void inputs(void **state)
     buf_release(&b);
 }
 
-/* A file of other people: known by name and digest, and what is made from it is external. */
-static void other_peoples_files(void **state)
-{
-    static const char input[] = "{\"digest\":{\"sha256\":\"1111111111111111111111111111111111111111111111111111111111111111\"},\"name\":\"theirs.csv\"}";
-    static const char list[] = "name,sha256,repository,commit,blob,licence\n"
-                               "theirs.csv,1111111111111111111111111111111111111111111111111111111111111111,r,c,b,l\n";
-    struct world *w = fresh(state);
-    struct world other = *w;
-    char with[400];
-    (void)snprintf(with, sizeof with, "\"inputs\":[%s,", input);
-    edit(w, TOTALS ".prov.json", "\"inputs\":[", with);
-    resign(w, TOTALS);
-    expect(w, VERDICT_MISSING, "inputs", TOTALS ".prov.json"); // not known
-    assert_int_equal(table_parse(&other.external, "external_files", list, sizeof list - 1, "l", TABLE_CANONICAL, NULL), OK);
-    expect(&other, VERDICT_FAIL, "class", TOTALS ".prov.json"); // known, so the class is external
-    expect(&other, VERDICT_SKIP, "rerun", TOTALS);
-    edit(w, TOTALS ".prov.json", "\"class\":\"exact\"", "\"class\":\"external\"");
-    resign(w, TOTALS);
-    struct report *r = look(&other, w->tree); // what is made from that and a measurement stays measured
-    for (size_t i = 0; i < report_count(r); i++)
-        assert_false(report_at(r, i)->verdict == VERDICT_FAIL && strcmp(report_at(r, i)->check, "class") == 0);
-    report_free(r);
-    table_free(other.external);
-}
-
 /* A server's weights cannot be hashed, so nothing made from it may be exact. */
 static void servers(void **state)
 {
@@ -765,8 +738,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(untouched_passes_anywhere), cmocka_unit_test(bytes),         cmocka_unit_test(rows),
         cmocka_unit_test(form),                      cmocka_unit_test(statements),    cmocka_unit_test(inputs),
-        cmocka_unit_test(servers),                   cmocka_unit_test(other_peoples_files),
-        cmocka_unit_test(files),                     cmocka_unit_test(private_words),
+        cmocka_unit_test(servers),                   cmocka_unit_test(files),         cmocka_unit_test(private_words),
         cmocka_unit_test(lists),                     cmocka_unit_test(old_sources),   cmocka_unit_test(an_allowed_skip_passes),
         cmocka_unit_test(two_trees),
     };

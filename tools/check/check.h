@@ -93,12 +93,7 @@ struct check_context {
     const char *bin;      /* folder of the sibling tools, for check_rerun */
     const char *models;   /* pipelines/models.lock */
     const char *expected; /* results/expected/<profile>.sha256 */
-    const struct table *external; /* pipelines/external.csv: files of other people, by name and digest */
-    bool external_here;           /* $ASSAY_EXTERNAL names a folder that has them (path_resolve) */
 };
-
-/* external_file - is this input one of pipelines/external.csv, digest and all? */
-bool external_file(const struct check_context *c, const cJSON *input);
 
 enum status check_files(const struct check_context *c, struct err *err);      /* special, pair */
 enum status check_manifest(const struct check_context *c, struct err *err);   /* manifest */

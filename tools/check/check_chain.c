@@ -121,25 +121,11 @@ static enum status check_input(const struct check_context *c, const char *file, 
                    found ? "standard input" : "standard input came from no file of this tree");
         return OK;
     }
-    if (external_file(c, input)) {
-        report_add(c->report, VERDICT_PASS, "inputs", file, "%s (external)", name);
-        return OK;
-    }
     if (name[0] == '/' || strstr(name, "..")) {
         report_add(c->report, VERDICT_FAIL, "inputs", file, "'%.200s' leaves the tree", name);
         return OK;
     }
     return check_named(c, file, name, hex, err);
-}
-
-bool external_file(const struct check_context *c, const cJSON *input)
-{
-    const char *name = cJSON_GetStringValue(json_get(input, "name"));
-    const char *hex = input_digest(input);
-    for (size_t i = 0; name && hex && c->external && i < table_n_rows(c->external); i++)
-        if (strcmp(table_text(c->external, i, "name"), name) == 0 && strcmp(table_text(c->external, i, "sha256"), hex) == 0)
-            return true;
-    return false;
 }
 
 /* Class that the rule gives: schema, numerics, and every input. */
@@ -160,8 +146,6 @@ static bool ruled_class(const struct check_context *ctx, const struct statement 
         const struct tree_file *f = name ? tree_find(t, name) : NULL;
         if (f && f->statement && f->statement->class)
             (void)result_class_parse(f->statement->class, &k); // an unknown word is the statement check's finding
-        else if (external_file(ctx, in))
-            k = CLASS_EXTERNAL;
         if (k > c)
             c = k;
     }

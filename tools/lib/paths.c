@@ -104,9 +104,6 @@ enum status path_resolve(const char *name, const char *root, struct buf *out, st
         found = try_join(top.data, name, out);
     if (!found && path_source_root(".", &top))
         found = try_join(top.data, name, out);
-    const char *external = getenv("ASSAY_EXTERNAL");
-    if (!found && external && *external)
-        found = try_join(external, name, out);
     buf_release(&top);
     if (found)
         return OK;
