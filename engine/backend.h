@@ -20,6 +20,7 @@ struct backend;
 struct matrix; /* weights of y = x W^T, tiled for this backend */
 struct table;  /* embedding rows */
 struct kv;     /* the K and V cache of all layers and sequences of one session */
+struct kv_saved; /* K and V of a stretch of a sequence, kept beyond it */
 
 /* Rows of a matrix as they are stored (quant.h), `n_cols` inputs each. */
 struct matrix_part {
@@ -90,12 +91,15 @@ struct kv_shape {
     size_t n_pos;          /* longest sequence */
     size_t chunk;          /* most rows of one sequence in a step, >= 1; more are ERR_RANGE */
     const size_t *windows; /* (n_layers) 0 = full */
+    uint64_t limit_b;      /* most bytes of pages; 0 = what n_seqs sequences of n_pos take */
 };
 
 /* Bytes of the cache as its allocator counts them, never by formula. A page holds 32 positions. */
 struct kv_bytes {
+    uint64_t limit;    /* reserved never exceeds it */
     uint64_t reserved; /* taken from the system */
-    uint64_t live;     /* pages in use */
+    uint64_t live;     /* pages in use, each counted once however many share it */
+    uint64_t saved;    /* the part of live that only saved stretches hold */
     uint64_t used;     /* positions a later query can still see x bytes of one position; live - used is
                         * padding: rounding to pages, a ring's room for the chunk */
 };
@@ -143,8 +147,22 @@ struct backend_ops {
     /* KV cache. */
     enum status (*kv_new)(struct backend *b, struct kv **out, const struct kv_shape *shape, struct err *err);
     void (*kv_free)(struct backend *b, struct kv *kv);
-    /* Make room for positions up to n_pos of seq (pages are taken here); 0 empties the sequence. */
+    /* Make room for positions up to n_pos of seq (pages are taken here); 0 empties the sequence. A page
+     * that others hold too is copied before positions in it are written. ERR_MEMORY, at the limit too:
+     * then nothing has changed. */
     enum status (*kv_resize)(struct kv *kv, size_t seq, size_t n_pos, struct err *err);
+    /* Bytes of the pages that a sequence of n_pos positions holds at most. While the sum over all
+     * sequences stays within the limit, kv_resize lacks room only for what saved stretches hold. */
+    uint64_t (*kv_need)(const struct kv *kv, size_t n_pos);
+    /* Keep the positions [from, to) of seq, and what a window layer still sees at `to`: by reference, no
+     * bytes are copied. from is a multiple of 32; `to` lies at most one chunk behind the end of seq and not
+     * before the end of what was loaded, or a window layer has lost it (ERR_RANGE). The caller drops it, before
+     * kv_free. */
+    enum status (*kv_save)(struct kv *kv, struct kv_saved **out, size_t seq, size_t from, size_t to, struct err *err);
+    /* Append what was saved to seq, which must hold `from` positions; then it holds `to`. The K and V are
+     * the caller's to match: those of the same tokens from position 0. Takes no pages. */
+    enum status (*kv_load)(struct kv *kv, size_t seq, const struct kv_saved *saved, struct err *err);
+    void (*kv_drop)(struct kv *kv, struct kv_saved *saved); /* NULL is fine */
     void (*kv_count)(const struct kv *kv, struct kv_bytes *out);
 
     /* Operators. d, K, f are unpadded sizes. All return OK but for allocation failure. */
