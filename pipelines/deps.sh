@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# deps.sh - install the Debian packages the build, the tests and the paper need, only those missing.
+# deps.sh [PACKAGE...] - install the Debian packages the build, the tests and the paper need, and those named
+# (`make test` names clang, for the fuzzers), only those missing.
 # Without the right to install it prints the one command to run and fails.
 set -euo pipefail
 packages=(gcc libc6-dev libcjson-dev libcsv-dev libssl-dev libcmocka-dev gnuplot-nox
-    texlive-latex-base texlive-latex-recommended)
+    texlive-latex-base texlive-latex-recommended "$@")
 missing=()
 for p in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

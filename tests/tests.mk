@@ -50,8 +50,9 @@ analyze: ## gcc -fanalyzer over engine and tools
 	$(Q)$(MAKE) --no-print-directory CONFIG=analyze build/analyze/libengine.a build/analyze/libtools.a build/analyze/libdrive.a all
 
 # What `make test` runs: unit tests in release and under ASan+UBSan, then the command tests, which
-# include the digest matrix, the fault builds and a whole `make reproduce` with verify.
-test: deps ## the whole test suite (installs what is missing)
+# include the digest matrix, the fault builds, a minute of fuzzing and a whole `make reproduce` with verify.
+test: ## the whole test suite (installs what is missing)
+	$(Q)pipelines/deps.sh clang libclang-rt-dev
 	$(Q)$(MAKE) --no-print-directory test-run
 
 # The fault build (ASSAY_FAULT, kills) and the wrong build need only the programs their tests run.
