@@ -1,0 +1,54 @@
+#define _XOPEN_SOURCE 700 // realpath
+/* What the kinds of model sources share: the list of files read, the name, the stop ids. */
+#include "model/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILES = 4096 };
+
+enum status source_note_file(struct source *o, const char *name)
+{
+    char *copy;
+    void *p;
+    enum status s;
+    if (!o->files) {
+        if ((s = arena_alloc(o->m->arena, &p, MAX_FILES, sizeof *o->files, o->err)))
+            return s;
+        o->files = p;
+    }
+    if (o->n_files == MAX_FILES)
+        return err_set(o->err, ERR_RANGE, "%s: expected at most %d files, found more", o->text, MAX_FILES);
+    if (!(s = arena_strndup(o->m->arena, &copy, name, strlen(name), o->err)))
+        o->files[o->n_files++] = copy;
+    return s;
+}
+
+enum status source_note_tensors(struct source *o)
+{
+    enum status s = OK;
+    for (size_t i = 0; i < tensors_n_files(o->m->tensors) && !s; i++)
+        s = source_note_file(o, tensors_file(o->m->tensors, i));
+    return s;
+}
+
+enum status source_dir_name(struct source *o, const char *dir, const char **out)
+{
+    char *full = realpath(dir, NULL);
+    const char *from = full ? full : dir;
+    const char *slash = strrchr(from, '/');
+    const char *last = slash && slash[1] ? slash + 1 : from;
+    char *copy = NULL;
+    enum status s = arena_strndup(o->m->arena, &copy, last, strlen(last), o->err);
+    free(full);
+    *out = copy;
+    return s;
+}
+
+enum status source_stop_name(struct source *o, const char *token)
+{
+    int32_t id = o->m->tokenizer ? tokenizer_special(o->m->tokenizer, token) : -1;
+    if (id < 0 || (size_t)id >= o->m->config.vocab_size || config_add_stop(&o->m->config, id))
+        return OK;
+    return err_set(o->err, ERR_RANGE, "%s: expected at most %d stop ids, found more", o->text, CONFIG_MAX_STOP_IDS);
+}

@@ -1,0 +1,42 @@
+#ifndef ASSAY_MODEL_SOURCE_H
+#define ASSAY_MODEL_SOURCE_H
+
+#include "model/model.h"
+
+/* What a model is opened from: a directory, a file, or a name. One kind a file; each reads its own bytes
+ * into the model, and what follows from them is model.c's, so that equal weights make equal models. */
+
+/* A model being opened. */
+struct source {
+    struct model *m;
+    const char *text;   // as the user gave it
+    const char *name;   // of the model, for result rows; set by config
+    const char *dir;    // in which the files lie; set by config
+    const char **files; // base names of those read so far
+    size_t n_files;
+    bool has_template; // set by vocabulary: the files come with a chat template
+    struct err *err;
+};
+
+struct source_kind {
+    bool (*matches)(const char *text);
+    enum status (*config)(struct source *s);     // m->config, name, dir
+    enum status (*vocabulary)(struct source *s); // m->tokenizer and m->info.prefix_id, or neither
+    enum status (*weights)(struct source *s);    // m->tensors, m->info.synthetic
+};
+
+extern const struct source_kind source_hf; // a Hugging Face directory; matches what nothing else does
+
+/* source_note_file - a file was read: the result's statement will name it. */
+enum status source_note_file(struct source *s, const char *name);
+
+/* source_note_tensors - the same for all files of m->tensors. */
+enum status source_note_tensors(struct source *s);
+
+/* source_dir_name - the last part of a directory's true path, so that "." and "dir/" have a name too. */
+enum status source_dir_name(struct source *s, const char *dir, const char **out);
+
+/* source_stop_name - a special token ends generation, if the tokenizer knows it. */
+enum status source_stop_name(struct source *s, const char *token);
+
+#endif

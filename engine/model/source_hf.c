@@ -1,0 +1,117 @@
+/* A Hugging Face directory: config.json, safetensors, and what there is of tokenizer and template. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "format/hfconfig.h"
+#include "format/safetensors.h"
+#include "model/source.h"
+
+static const char config_name[] = "config.json";
+static const char generation_name[] = "generation_config.json";
+static const char tokenizer_name[] = "tokenizer.json";
+static const char tokenizer_config_name[] = "tokenizer_config.json";
+static const char template_name[] = "chat_template.jinja";
+
+static bool matches(const char *text)
+{
+    (void)text;
+    return true;
+}
+
+static enum status path_of(const struct source *o, const char *name, const char **out)
+{
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s/%s", o->dir, name);
+    char *copy = NULL;
+    enum status s = buf_status(&b, "path", o->err);
+    if (!s)
+        s = arena_strndup(o->m->arena, &copy, b.data, b.n, o->err);
+    buf_release(&b);
+    *out = copy;
+    return s;
+}
+
+/* path is NULL when the directory has no such file; else the file counts as read. */
+static enum status optional(struct source *o, const char *name, const char **path)
+{
+    enum status s = path_of(o, name, path);
+    if (s)
+        return s;
+    if (access(*path, F_OK) != 0) {
+        *path = NULL;
+        return OK;
+    }
+    return source_note_file(o, name);
+}
+
+/* "bos_token" or "eos_token" of tokenizer_config.json: a string, or an added-token object. NULL: none. */
+static const char *token_name(const cJSON *root, const char *key)
+{
+    const cJSON *v = json_get(root, key);
+    if (cJSON_IsObject(v))
+        v = json_get(v, "content");
+    return cJSON_IsString(v) ? v->valuestring : NULL;
+}
+
+/* tokenizer_config.json: the ends of a text, and whether there is a chat template. Sources of stop ids
+ * disagree in the wild, so the union of all is taken. */
+static enum status read_tokenizer_config(struct source *o, const char *path)
+{
+    cJSON *root = NULL;
+    enum status s = json_read_file(&root, path, o->err);
+    if (s)
+        return s;
+    const char *bos = token_name(root, "bos_token");
+    const char *eos = token_name(root, "eos_token");
+    const char *prefix = bos ? bos : eos;
+    const cJSON *template = json_get(root, "chat_template");
+    o->has_template |= template && !cJSON_IsNull(template);
+    if (prefix && o->m->tokenizer)
+        o->m->info.prefix_id = tokenizer_special(o->m->tokenizer, prefix);
+    if (eos)
+        s = source_stop_name(o, eos);
+    cJSON_Delete(root);
+    return s;
+}
+
+static enum status vocabulary(struct source *o)
+{
+    const char *path;
+    enum status s;
+    if ((s = optional(o, tokenizer_name, &path)) || (path && (s = tokenizer_open(&o->m->tokenizer, path, o->err))))
+        return s;
+    if ((s = optional(o, template_name, &path)))
+        return s;
+    o->has_template = path != NULL;
+    if ((s = optional(o, tokenizer_config_name, &path)))
+        return s;
+    return path ? read_tokenizer_config(o, path) : OK;
+}
+
+static enum status config(struct source *o)
+{
+    struct model_config *c = &o->m->config;
+    const char *path;
+    enum status s;
+    o->dir = o->text;
+    if ((s = source_dir_name(o, o->dir, &o->name)) || (s = path_of(o, config_name, &path)) ||
+        (s = hfconfig_read(c, path, o->err)) || (s = source_note_file(o, config_name)) ||
+        (s = optional(o, generation_name, &path)))
+        return s;
+    return path ? hfconfig_read_generation(c, path, o->err) : OK;
+}
+
+static enum status weights(struct source *o)
+{
+    struct model *m = o->m;
+    enum status s = safetensors_open(&m->tensors, o->dir, o->err);
+    if (s)
+        return s;
+    const char *generator = tensors_generator(m->tensors);
+    m->info.synthetic = generator && strncmp(generator, "assay synth", 11) == 0;
+    return source_note_tensors(o);
+}
+
+const struct source_kind source_hf = {.matches = matches, .config = config, .vocabulary = vocabulary, .weights = weights};
