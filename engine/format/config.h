@@ -21,9 +21,22 @@ struct rope_config {
     double beta_fast, beta_slow;               // YaRN
     double attention_factor;                   // YaRN; cos and sin are multiplied by it
     bool truncate;                             // YaRN: floor and ceil of the ramp's ends
+    const float *divisors;                     // PLAIN: (head_dim / 2) of the frequencies, or NULL
 };
 
-enum { CONFIG_MAX_LAYERS = 1024, CONFIG_MAX_STOP_IDS = 32 };
+/* Bounds that keep every later product of sizes inside 64 bits and every fp32 integer exact; the
+ * largest published models are far below. */
+enum {
+    CONFIG_MAX_LAYERS = 1024,
+    CONFIG_MAX_WIDTH = 1 << 20,
+    CONFIG_MAX_HEADS = 4096,
+    CONFIG_MAX_HEAD_DIM = 1024,
+    CONFIG_MAX_VOCAB = 1 << 22,
+    CONFIG_MAX_CONTEXT = 1 << 24,
+    CONFIG_MAX_EXPERTS = 4096,
+    CONFIG_MAX_EXPERTS_USED = 64,
+    CONFIG_MAX_STOP_IDS = 32
+};
 
 struct model_config {
     enum arch_id arch;

@@ -89,7 +89,5 @@ enum status gguf_strs(const struct gguf *g, const char *key, struct arena *a, co
                       size_t *n, struct err *err);
 enum status gguf_ints(const struct gguf *g, const char *key, struct arena *a, const int64_t **out, size_t *n,
                       struct err *err);
-enum status gguf_reals(const struct gguf *g, const char *key, struct arena *a, const float **out, size_t *n,
-                       struct err *err);
 
 #endif

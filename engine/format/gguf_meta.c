@@ -1,5 +1,4 @@
 /* Look-ups in the metadata of a GGUF file. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,10 +139,9 @@ enum status gguf_str(const struct gguf *g, const char *key, struct arena *a, con
     return s;
 }
 
-static enum status array(const struct gguf *g, const char *key, const char *expected, bool fits, struct arena *a,
-                         size_t size, void **out, struct err *err)
+static enum status array(const struct gguf *g, const struct gguf_kv *kv, const char *expected, bool fits,
+                         struct arena *a, size_t size, void **out, struct err *err)
 {
-    const struct gguf_kv *kv = gguf_find(g, key);
     if (kv->type != GGUF_ARRAY || !fits)
         return wrong_type(g, kv, expected, err);
     return arena_alloc(a, out, kv->n, size, err);
@@ -156,7 +154,7 @@ enum status gguf_strs(const struct gguf *g, const char *key, struct arena *a, co
     void *p;
     if (!kv)
         return OK;
-    enum status s = array(g, key, "an array of strings", kv->element == GGUF_STRING, a, sizeof **out, &p, err);
+    enum status s = array(g, kv, "an array of strings", kv->element == GGUF_STRING, a, sizeof **out, &p, err);
     if (s)
         return s;
     struct gguf_text *v = p;
@@ -179,7 +177,7 @@ enum status gguf_ints(const struct gguf *g, const char *key, struct arena *a, co
         return OK;
     int64_t probe;
     static const uint8_t zeros[8] = {0};
-    enum status s = array(g, key, "an array of integers", int_at(kv->element, zeros, 0, &probe), a, sizeof **out, &p, err);
+    enum status s = array(g, kv, "an array of integers", int_at(kv->element, zeros, 0, &probe), a, sizeof **out, &p, err);
     if (s)
         return s;
     int64_t *v = p;
@@ -187,28 +185,6 @@ enum status gguf_ints(const struct gguf *g, const char *key, struct arena *a, co
         if (!int_at(kv->element, kv->data, i, &v[i]))
             return err_set(err, ERR_RANGE, "%s: key '%.200s': expected integers below 2^63, found more at index %zu",
                            g->name, key, i);
-    *out = v;
-    *n = kv->n;
-    return OK;
-}
-
-enum status gguf_reals(const struct gguf *g, const char *key, struct arena *a, const float **out, size_t *n,
-                       struct err *err)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    void *p;
-    if (!kv)
-        return OK;
-    enum status s = array(g, key, "an array of F32", kv->element == GGUF_F32, a, sizeof **out, &p, err);
-    if (s)
-        return s;
-    float *v = p;
-    for (size_t i = 0; i < kv->n; i++) {
-        v[i] = f32_at(kv->data + 4 * i);
-        if (!isfinite(v[i]))
-            return err_set(err, ERR_RANGE, "%s: key '%.200s': expected finite values, found none at index %zu", g->name,
-                           key, i);
-    }
     *out = v;
     *n = kv->n;
     return OK;

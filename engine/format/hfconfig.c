@@ -7,10 +7,6 @@
 #include "base/json.h"
 #include "base/mapfile.h"
 
-/* Bounds that keep every later product of sizes inside 64 bits and every fp32 integer exact; the
- * largest published models are far below. */
-enum { MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 22, MAX_CONTEXT = 1 << 24, MAX_EXPERTS = 4096 };
-
 struct reading {
     const cJSON *root;
     const char *file;
@@ -81,23 +77,23 @@ static enum status read_sizes(const struct reading *r, struct model_config *c)
 {
     enum status s;
     if ((s = read_size(r, "num_hidden_layers", CONFIG_MAX_LAYERS, &c->n_layers)) ||
-        (s = read_size(r, "hidden_size", MAX_WIDTH, &c->d_model)) ||
-        (s = read_size(r, "intermediate_size", MAX_WIDTH, &c->n_ff)) ||
-        (s = read_size(r, "num_attention_heads", 4096, &c->n_heads)) ||
-        (s = read_size(r, "vocab_size", MAX_VOCAB, &c->vocab_size)) ||
-        (s = read_size(r, "max_position_embeddings", MAX_CONTEXT, &c->max_context_tok)) ||
+        (s = read_size(r, "hidden_size", CONFIG_MAX_WIDTH, &c->d_model)) ||
+        (s = read_size(r, "intermediate_size", CONFIG_MAX_WIDTH, &c->n_ff)) ||
+        (s = read_size(r, "num_attention_heads", CONFIG_MAX_HEADS, &c->n_heads)) ||
+        (s = read_size(r, "vocab_size", CONFIG_MAX_VOCAB, &c->vocab_size)) ||
+        (s = read_size(r, "max_position_embeddings", CONFIG_MAX_CONTEXT, &c->max_context_tok)) ||
         (s = json_get_f64(r->root, "rms_norm_eps", 1e-12, 1.0, r->file, &c->eps, r->err)))
         return s;
     c->n_kv_heads = c->n_heads;
-    if (present(r->root, "num_key_value_heads") && (s = read_size(r, "num_key_value_heads", 4096, &c->n_kv_heads)))
+    if (present(r->root, "num_key_value_heads") && (s = read_size(r, "num_key_value_heads", CONFIG_MAX_HEADS, &c->n_kv_heads)))
         return s;
     if (c->n_heads % c->n_kv_heads)
         return err_set(r->err, ERR_SHAPE, "%s: \"num_key_value_heads\": expected a divisor of %zu, found %zu", r->file,
                        c->n_heads, c->n_kv_heads);
     if (present(r->root, "head_dim")) {
-        if ((s = read_size(r, "head_dim", 1024, &c->head_dim)))
+        if ((s = read_size(r, "head_dim", CONFIG_MAX_HEAD_DIM, &c->head_dim)))
             return s;
-    } else if (c->d_model % c->n_heads || c->d_model / c->n_heads > 1024) {
+    } else if (c->d_model % c->n_heads || c->d_model / c->n_heads > CONFIG_MAX_HEAD_DIM) {
         return err_set(r->err, ERR_SHAPE, "%s: \"head_dim\": expected it, or hidden_size %zu a multiple of %zu heads",
                        r->file, c->d_model, c->n_heads);
     } else {
@@ -171,7 +167,7 @@ static enum status read_llama3(const struct reading *r, const cJSON *d, const ch
     if ((s = json_get_f64(d, "factor", 1, 1e6, where, &rope->factor, r->err)) ||
         (s = json_get_f64(d, "low_freq_factor", 1e-6, 1e6, where, &rope->low_freq_factor, r->err)) ||
         (s = json_get_f64(d, "high_freq_factor", 1e-6, 1e6, where, &rope->high_freq_factor, r->err)) ||
-        (s = json_get_f64(d, "original_max_position_embeddings", 1, MAX_CONTEXT, where, &rope->original_tok, r->err)))
+        (s = json_get_f64(d, "original_max_position_embeddings", 1, CONFIG_MAX_CONTEXT, where, &rope->original_tok, r->err)))
         return s;
     if (rope->high_freq_factor <= rope->low_freq_factor)
         return err_set(r->err, ERR_RANGE, "%s: expected high_freq_factor above low_freq_factor, found %g and %g", where,
@@ -186,7 +182,7 @@ static enum status read_yarn(const struct reading *r, const cJSON *d, const char
     if ((s = json_get_f64(d, "factor", 1, 1e6, where, &rope->factor, r->err)) ||
         (s = json_get_f64_or(d, "beta_fast", 32, 1e-6, 1e6, where, &rope->beta_fast, r->err)) ||
         (s = json_get_f64_or(d, "beta_slow", 1, 1e-6, 1e6, where, &rope->beta_slow, r->err)) ||
-        (s = json_get_f64_or(d, "original_max_position_embeddings", (double)c->max_context_tok, 1, MAX_CONTEXT, where,
+        (s = json_get_f64_or(d, "original_max_position_embeddings", (double)c->max_context_tok, 1, CONFIG_MAX_CONTEXT, where,
                              &rope->original_tok, r->err)) ||
         (s = json_get_f64_or(d, "attention_factor", 0.1 * dm_log(rope->factor) + 1.0, 1e-6, 1e6, where,
                              &rope->attention_factor, r->err)) ||
@@ -267,9 +263,9 @@ static enum status read_gptoss(const struct reading *r, struct model_config *c)
 {
     enum status s;
     size_t window = 0;
-    if ((s = read_size(r, alias(r->root, "num_local_experts", "num_experts"), MAX_EXPERTS, &c->n_experts)) ||
-        (s = read_size(r, alias(r->root, "num_experts_per_tok", "experts_per_token"), 64, &c->n_experts_used)) ||
-        (s = read_size(r, "sliding_window", MAX_CONTEXT, &window)) ||
+    if ((s = read_size(r, alias(r->root, "num_local_experts", "num_experts"), CONFIG_MAX_EXPERTS, &c->n_experts)) ||
+        (s = read_size(r, alias(r->root, "num_experts_per_tok", "experts_per_token"), CONFIG_MAX_EXPERTS_USED, &c->n_experts_used)) ||
+        (s = read_size(r, "sliding_window", CONFIG_MAX_CONTEXT, &window)) ||
         (s = json_get_f64_or(r->root, "swiglu_limit", 7.0, 1e-3, 1e9, r->file, &c->swiglu_limit, r->err)) ||
         (s = read_layer_types(r, c, window)))
         return s;

@@ -52,7 +52,7 @@ void rope_frequencies(const struct rope_config *r, size_t head_dim, double *w)
         t = t < 0 ? 0 : t > 1 ? 1 : t;
         switch (r->kind) {
         case ROPE_PLAIN:
-            w[i] = plain;
+            w[i] = r->divisors ? plain / (double)r->divisors[i] : plain;
             break;
         case ROPE_LLAMA3:
             w[i] = llama3_frequency(r, plain);

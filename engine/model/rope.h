@@ -5,9 +5,9 @@
 
 #include "format/config.h"
 
-/* rope_frequencies - w[i], i = 0..head_dim/2-1, in radians per position, by models.md 4.2: plain,
- * llama3, or YaRN (ramp ends floored and ceiled only if truncate). All in the project's own double
- * functions, so the same bits everywhere. */
+/* rope_frequencies - w[i], i = 0..head_dim/2-1, in radians per position, by models.md 4.2: plain (each
+ * pair's divided by its own number where a file has them), llama3, or YaRN (ramp ends floored and ceiled
+ * only if truncate). All in the project's own double functions, so the same bits everywhere. */
 void rope_frequencies(const struct rope_config *r, size_t head_dim, double *w);
 
 /* rope_table - cos and sin (n_pos, n_pairs) of pos * w[i], times factor, each rounded once to fp32.

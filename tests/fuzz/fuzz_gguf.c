@@ -1,10 +1,11 @@
-/* Any bytes as a GGUF file: what is accepted must hold what its table promises, and every look-up in its
- * metadata ends in a value or a sentence. */
+/* Any bytes as a GGUF file: what is accepted must hold what its table promises, every look-up in its
+ * metadata ends in a value or a sentence, and a model it describes has sizes that can be worked with. */
 #include <stdint.h>
 #include <string.h>
 
-#include "format/gguf.h"
-#include "scratch.h"
+#include "config_check.h"
+#include "format/ggufconfig.h"
+#include "format/tensors_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,7 +50,6 @@ static void check_key(const struct gguf *g, const char *key, struct arena *a)
     const char *s = "";
     const struct gguf_text *texts = NULL;
     const int64_t *ints = NULL;
-    const float *reals = NULL;
     size_t n = 0;
     good(gguf_int(g, key, -10, 10, &i, &err), &err);
     demand(i >= -10 && i <= 10);
@@ -59,11 +59,23 @@ static void check_key(const struct gguf *g, const char *key, struct arena *a)
     good(gguf_str(g, key, a, &s, &err), &err);
     demand(strlen(s) <= gguf_find(g, key)->n);
     good(gguf_ints(g, key, a, &ints, &n, &err), &err);
-    good(gguf_reals(g, key, a, &reals, &n, &err), &err);
     n = 0;
     good(gguf_strs(g, key, a, &texts, &n, &err), &err);
     for (size_t k = 0; k < n; k++)
         sum_of((const uint8_t *)texts[k].s, texts[k].n);
+}
+
+static void check_config(const struct gguf *g, struct arena *a)
+{
+    struct tensor_file file = {.name = "fuzz", .path = "fuzz"};
+    struct tensors set = {.arena = a, .files = &file, .n_files = 1, .tensors = g->tensors, .n = g->n_tensors};
+    struct model_config c;
+    struct err err = ERR_INIT;
+    demand(tensors_sort(&set, &err) == OK);
+    enum status s = ggufconfig_read(&c, g, &set, a, &err);
+    good(s, &err);
+    if (s == OK)
+        config_check(&c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -81,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             demand(gguf_find(&g, g.kvs[i].key) == &g.kvs[i]); // sorted, unique
             check_key(&g, g.kvs[i].key, a);
         }
+        check_config(&g, a); // sorts the tensors
     }
     arena_free(a);
     return 0;

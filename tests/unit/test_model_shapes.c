@@ -75,6 +75,21 @@ static void llama3_frequencies(void **state)
     assert_int_equal(divided, 29);
 }
 
+/* GGUF files bring the quotients of llama3's scaling instead of its parameters. */
+static void divided_frequencies(void **state)
+{
+    (void)state;
+    static const float divisors[4] = {1.0f, 2.0f, 1.5f, 8.0f};
+    struct rope_config r = {.kind = ROPE_PLAIN, .theta = 10000, .divisors = divisors};
+    double w[4];
+    double plain[4];
+    rope_frequencies(&r, 8, w);
+    r.divisors = NULL;
+    rope_frequencies(&r, 8, plain);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(w[i] == plain[i] / (double)divisors[i]);
+}
+
 static void table_is_in_double(void **state)
 {
     (void)state;
@@ -155,7 +170,8 @@ static void stop_ids_are_a_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(yarn_frequencies), cmocka_unit_test(llama3_frequencies), cmocka_unit_test(table_is_in_double),
+        cmocka_unit_test(yarn_frequencies), cmocka_unit_test(llama3_frequencies), cmocka_unit_test(divided_frequencies),
+        cmocka_unit_test(table_is_in_double),
         cmocka_unit_test(published_counts), cmocka_unit_test(stop_ids_are_a_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
