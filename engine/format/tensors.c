@@ -5,6 +5,14 @@
 
 #include "base/buf.h"
 
+void tensor_read(const struct tensor *t, size_t at_b, size_t n_b, uint8_t *out)
+{
+    if (t->data)
+        memcpy(out, t->data + at_b, n_b);
+    else
+        t->fill(t, at_b, n_b, out);
+}
+
 void tensor_shape_text(const size_t *shape, size_t n_dims, char out[TENSOR_SHAPE_TEXT_B])
 {
     struct buf b = BUF_INIT;

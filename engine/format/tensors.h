@@ -25,6 +25,9 @@ struct tensor {
     size_t file;           // it lies in, of the set's files
 };
 
+/* tensor_read - bytes [at_b, at_b + n_b) of a tensor, from wherever it is. */
+void tensor_read(const struct tensor *t, size_t at_b, size_t n_b, uint8_t *out);
+
 /* Text of a shape, "[3, 4]"; cut if it does not fit. */
 enum { TENSOR_SHAPE_TEXT_B = 200 };
 void tensor_shape_text(const size_t *shape, size_t n_dims, char out[TENSOR_SHAPE_TEXT_B]);

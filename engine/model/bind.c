@@ -84,21 +84,48 @@ static enum status find_specs(struct binding *b, size_t layer, const struct tens
     return OK;
 }
 
-static float element(const struct tensor *t, size_t i)
+static float element(enum quant q, const uint8_t *data, size_t i)
 {
-    if (t->quant == QUANT_F32) {
+    if (q == QUANT_F32) {
         float f;
-        memcpy(&f, t->data + 4 * i, sizeof f);
+        memcpy(&f, data + 4 * i, sizeof f);
         return f;
     }
     uint16_t u;
-    memcpy(&u, t->data + 2 * i, sizeof u);
+    memcpy(&u, data + 2 * i, sizeof u);
     return bf16_to_f32(u);
 }
 
 static bool finite(float x)
 {
     return x - x == 0; // false for infinities and NaN
+}
+
+/* The values of a tensor as fp32. */
+static enum status read_values(struct binding *b, const struct tensor *t, size_t n, float *out)
+{
+    void *p = NULL;
+    enum status s = OK;
+    if (!t->data) {
+        if ((s = mem_alloc(&p, t->n_bytes, 1, t->name, b->err)))
+            return s;
+        tensor_read(t, 0, t->n_bytes, p);
+    }
+    const uint8_t *data = t->data ? t->data : p;
+    for (size_t i = 0; i < n && !s; i++) {
+        out[i] = element(t->quant, data, i);
+        if (!finite(out[i]))
+            s = err_set(b->err, ERR_RANGE, "%s: tensor '%s': expected finite values, found none at index %zu",
+                        tensors_file_of(b->set, t), t->name, i);
+    }
+    mem_free(p);
+    tensors_drop(b->set, t);
+    return s;
+}
+
+static size_t n_values(const struct tensor *t)
+{
+    return t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
 }
 
 /* The values of up to three tensors, one behind the other, as one fp32 vector of the backend. */
@@ -110,34 +137,25 @@ static enum status vector(struct binding *b, const enum role *roles, size_t n_ro
     void *host = NULL;
     void *dev = NULL;
     for (size_t i = 0; i < n_roles; i++) {
-        const struct tensor *t = b->t[roles[i]];
-        if (!t)
+        if (!b->t[roles[i]])
             return OK; // the model has none of them
-        n += t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
+        n += n_values(b->t[roles[i]]);
     }
     enum status s = mem_alloc(&host, n, sizeof(float), "a weight vector", b->err);
     if (s)
         return s;
     float *v = host;
-    size_t at = 0;
-    for (size_t r = 0; r < n_roles; r++) {
-        const struct tensor *t = b->t[roles[r]];
-        size_t len = t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
-        for (size_t i = 0; i < len; i++) {
-            v[at] = element(t, i);
-            if (!finite(v[at++])) {
-                s = err_set(b->err, ERR_RANGE, "%s: tensor '%s': expected finite values, found none at index %zu",
-                            tensors_file_of(b->set, t), t->name, i);
-                goto done;
-            }
-        }
-        tensors_drop(b->set, t);
+    for (size_t i = 0; i < n_roles; i++) {
+        const struct tensor *t = b->t[roles[i]];
+        if ((s = read_values(b, t, n_values(t), v)))
+            goto done;
+        v += n_values(t);
     }
     if ((s = ops->alloc(m->backend, &dev, n * sizeof(float), "weight vector", b->err)))
         goto done;
     m->vectors[m->n_vectors++] = dev; // model_free releases it from here on
     m->vector_b += n * sizeof(float);
-    if (!(s = ops->upload(m->backend, dev, v, n * sizeof(float), b->err)))
+    if (!(s = ops->upload(m->backend, dev, host, n * sizeof(float), b->err)))
         *out = dev;
 done:
     mem_free(host);
@@ -149,13 +167,34 @@ static enum status vector_of(struct binding *b, enum role role, float **out)
     return vector(b, &role, 1, out);
 }
 
-/* Up to three tensors as one matrix; their bytes follow the rows. */
-static struct matrix_source source_of(const struct tensor *const *t, size_t n, bool interleave)
+/* Rows of row_b bytes of a tensor, from byte at_b on. */
+struct tensor_rows {
+    const struct tensor *t;
+    size_t at_b, row_b;
+};
+
+static void read_rows(const void *ctx, size_t row, size_t n, uint8_t *out)
+{
+    const struct tensor_rows *x = ctx;
+    tensor_read(x->t, x->at_b + row * x->row_b, n * x->row_b, out);
+}
+
+static struct row_reader reader_of(const struct tensor_rows *x)
+{
+    if (x->t->data)
+        return (struct row_reader){.base = x->t->data + x->at_b};
+    return (struct row_reader){.read = read_rows, .ctx = x};
+}
+
+/* Up to three tensors as one matrix; `rows` (n) is room for its readers. */
+static struct matrix_source source_of(const struct tensor *const *t, size_t n, bool interleave, struct tensor_rows *rows)
 {
     struct matrix_source src = {
         .name = t[0]->name, .quant = t[0]->quant, .n_cols = t[0]->shape[1], .n_parts = n, .interleave = interleave};
-    for (size_t i = 0; i < n; i++)
-        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .rows = {.base = t[i]->data}};
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = (struct tensor_rows){.t = t[i], .row_b = t[i]->n_bytes / t[i]->shape[0]};
+        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .rows = reader_of(&rows[i])};
+    }
     return src;
 }
 
@@ -171,7 +210,8 @@ static enum status new_matrix(struct binding *b, const struct matrix_source *src
 static enum status matrix(struct binding *b, const struct tensor *const *t, size_t n, bool interleave,
                           struct matrix **out)
 {
-    struct matrix_source src = source_of(t, n, interleave);
+    struct tensor_rows rows[3];
+    struct matrix_source src = source_of(t, n, interleave, rows);
     enum status s = new_matrix(b, &src, t[0], out);
     for (size_t i = 0; i < n; i++)
         tensors_drop(b->set, t[i]);
@@ -180,16 +220,18 @@ static enum status matrix(struct binding *b, const struct tensor *const *t, size
 
 /* Rows of one expert of a [E, in, out] tensor of 2-byte values: [out, in]. */
 struct transposed {
-    const uint8_t *data;
-    size_t n_in, n_out;
+    const struct tensor *t;
+    size_t at_b;
 };
 
 static void read_transposed(const void *ctx, size_t row, size_t n, uint8_t *out)
 {
     const struct transposed *x = ctx;
-    for (size_t i = 0; i < x->n_in; i++)
+    size_t n_in = x->t->shape[1];
+    size_t n_out = x->t->shape[2];
+    for (size_t i = 0; i < n_in; i++)
         for (size_t r = 0; r < n; r++)
-            memcpy(out + (r * x->n_in + i) * 2, x->data + (i * x->n_out + row + r) * 2, 2);
+            tensor_read(x->t, x->at_b + (i * n_out + row + r) * 2, 2, out + (r * n_in + i) * 2);
 }
 
 /* The E matrices of one expert tensor: MXFP4 blocks with scales, or bf16 transposed. */
@@ -197,24 +239,27 @@ static enum status experts(struct binding *b, enum role role, enum role scale_ro
 {
     const struct tensor *t = b->t[role];
     const struct tensor *scales = b->t[scale_role];
-    size_t expert_b = t->n_bytes / t->shape[0];
+    size_t n_experts = t->shape[0];
+    size_t expert_b = t->n_bytes / n_experts;
     enum status s = OK;
-    for (size_t e = 0; e < t->shape[0] && !s; e++) {
+    for (size_t e = 0; e < n_experts && !s; e++) {
         char name[NAME_B];
         (void)snprintf(name, sizeof name, "%.120s[%zu]", t->name, e);
-        struct transposed x = {t->data + e * expert_b, t->shape[1], t->shape[2]};
+        struct transposed x = {t, e * expert_b};
+        struct tensor_rows rows = {t, e * expert_b, expert_b / t->shape[1]};
+        struct tensor_rows scale_rows = {.t = scales};
         struct matrix_source src = {.name = name, .n_parts = 1};
         if (scales) {
             src.quant = QUANT_MXFP4_SPLIT;
             src.n_cols = t->shape[2] * 32;
+            scale_rows.row_b = t->shape[2];
+            scale_rows.at_b = e * (scales->n_bytes / n_experts);
             src.parts[0] = (struct matrix_part){
-                .n_rows = t->shape[1],
-                .rows = {.base = t->data + e * expert_b},
-                .scales = {.base = scales->data + e * (scales->n_bytes / scales->shape[0])}};
+                .n_rows = t->shape[1], .rows = reader_of(&rows), .scales = reader_of(&scale_rows)};
         } else {
             src.quant = QUANT_BF16;
-            src.n_cols = x.n_in;
-            src.parts[0] = (struct matrix_part){.n_rows = x.n_out, .rows = {.read = read_transposed, .ctx = &x}};
+            src.n_cols = t->shape[1];
+            src.parts[0] = (struct matrix_part){.n_rows = t->shape[2], .rows = {.read = read_transposed, .ctx = &x}};
         }
         s = new_matrix(b, &src, t, &out[e]);
     }
@@ -295,7 +340,8 @@ static enum status bind_ends(struct binding *b)
     enum status s;
     if ((s = find(b, "model.embed_tokens.weight", &t)) || (s = check(b, t, KIND_BF16, shape, 2)))
         return s;
-    struct matrix_source src = source_of(&t, 1, false);
+    struct tensor_rows rows;
+    struct matrix_source src = source_of(&t, 1, false, &rows);
     if ((s = m->backend->ops->table_new(m->backend, &m->embed, &src, b->err)) ||
         (s = find(b, "model.norm.weight", &b->t[ROLE_MLP_NORM])) ||
         (s = check(b, b->t[ROLE_MLP_NORM], KIND_VECTOR, &c->d_model, 1)) ||
