@@ -34,6 +34,32 @@ enum status num_parse_i64(const char *text, int64_t lo, int64_t hi, const char *
     return OK;
 }
 
+enum status num_parse_size(const char *text, int64_t lo, int64_t hi, const char *what, int64_t *out,
+                           struct err *err)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    char number[24];
+    size_t n = strspn(text, "0123456789");
+    unsigned unit = 0;
+    while (unit < 5 && strcmp(text + n, units[unit]) != 0)
+        unit++;
+    int64_t v = 0;
+    enum status s = n == 0 || unit == 5 ? ERR_FORMAT : n < sizeof number ? OK : ERR_RANGE;
+    if (!s) {
+        memcpy(number, text, n);
+        number[n] = '\0';
+        s = num_parse_i64(number, 0, INT64_MAX >> (10 * unit), what, &v, NULL);
+        v <<= 10 * unit;
+    }
+    if (!s && (v < lo || v > hi))
+        s = ERR_RANGE;
+    if (s)
+        return err_set(err, s, "%s: expected a size of %lld to %lld bytes, such as 1048576, 64KiB, 512MiB or 8GiB, found '%.64s'",
+                       what, (long long)lo, (long long)hi, text);
+    *out = v;
+    return OK;
+}
+
 static bool json_number(const char *p)
 {
     if (*p == '-')

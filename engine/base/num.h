@@ -12,6 +12,10 @@
 enum status num_parse_i64(const char *text, int64_t lo, int64_t hi, const char *what, int64_t *out,
                           struct err *err);
 
+/* num_parse_size - bytes: an integer as above, not negative, alone or with KiB, MiB, GiB or TiB behind it. */
+enum status num_parse_size(const char *text, int64_t lo, int64_t hi, const char *what, int64_t *out,
+                           struct err *err);
+
 /* num_parse_f64 - decimal real as JSON spells it (RFC 8259), correctly rounded, finite, in [lo, hi]. */
 enum status num_parse_f64(const char *text, double lo, double hi, const char *what, double *out,
                           struct err *err);

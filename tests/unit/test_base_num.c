@@ -44,6 +44,30 @@ static void integers_whole_and_ranged(void **state)
     assert_int_equal(num_parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, "n", &v, NULL), ERR_RANGE);
 }
 
+static void sizes_with_their_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum status status;
+        int64_t value;
+    } sizes[] = {
+        {"0", OK, 0},               {"4096", OK, 4096},        {"3KiB", OK, 3072},      {"5MiB", OK, 5242880},
+        {"2GiB", OK, 2147483648},   {"1TiB", OK, 1LL << 40},   {"2TiB", ERR_RANGE, 0},  {"8388608TiB", ERR_RANGE, 0},
+        {"", ERR_FORMAT, 0},        {"KiB", ERR_FORMAT, 0},    {"3KB", ERR_FORMAT, 0},  {"3 KiB", ERR_FORMAT, 0},
+        {"-1", ERR_FORMAT, 0},      {"03", ERR_FORMAT, 0},     {"1kib", ERR_FORMAT, 0}, {"1.5GiB", ERR_FORMAT, 0},
+        {"1KiBx", ERR_FORMAT, 0},   {"99999999999999999999999999", ERR_RANGE, 0},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int64_t v = -7;
+        struct err err = ERR_INIT;
+        assert_int_equal(num_parse_size(sizes[i].text, 0, 1LL << 40, "--n", &v, &err), sizes[i].status);
+        assert_int_equal(v, sizes[i].status ? -7 : sizes[i].value);
+        if (sizes[i].status)
+            assert_non_null(strstr(err.text, "--n"));
+    }
+}
+
 static void reals_as_json_spells_them(void **state)
 {
     (void)state;
@@ -141,7 +165,7 @@ static void a_comma_locale_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers_whole_and_ranged), cmocka_unit_test(reals_as_json_spells_them),
+        cmocka_unit_test(integers_whole_and_ranged), cmocka_unit_test(sizes_with_their_unit), cmocka_unit_test(reals_as_json_spells_them),
         cmocka_unit_test(shortest_layout),           cmocka_unit_test(printing_reads_back),
         cmocka_unit_test(rounding_to_decimals),      cmocka_unit_test(a_comma_locale_changes_nothing),
     };

@@ -12,7 +12,7 @@ struct args {
     bool chat;
     const char *model;
     const char *form;
-    int64_t n;
+    int64_t n, size;
     double t;
     struct cli_texts files;
     struct cli_ints grid;
@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
     CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "DIR", CLI_REQUIRED, "model"),
     CLI_CHOICE(struct args, form, CLI_RECIPE, "form", 0, "csv|json", "csv", "form"),
     CLI_INT(struct args, n, CLI_RECIPE, "max-tokens", 'n', "N", "16", 1, 100, "tokens"),
+    CLI_SIZE(struct args, size, CLI_RUN, "size", 0, "1KiB", 1, 1 << 20, "bytes"),
     CLI_REAL(struct args, t, CLI_RECIPE, "temperature", 0, "T", NULL, 0, 2, "heat"),
     CLI_TEXTS(struct args, files, CLI_INPUT, "file", 'f', "FILE", "a file"),
     CLI_INTS(struct args, grid, CLI_RECIPE, "grid", 0, "N,N", "1,2", 0, 9, "grid"),
@@ -76,6 +77,11 @@ static void defaults_and_values(void **state)
     cJSON *v = cli_value(f.cli, cli_find(f.cli, "temperature"));
     assert_true(cJSON_IsNull(v));
     cJSON_Delete(v);
+    assert_int_equal(f.args.size, 1024);
+    assert_int_equal(cli_set(f.cli, "size", "3KiB", &f.err), OK);
+    v = cli_value(f.cli, cli_find(f.cli, "size"));
+    assert_true(cJSON_IsNumber(v) && v->valueint == 3072);
+    cJSON_Delete(v);
     cli_free(f.cli);
 }
 
@@ -94,6 +100,8 @@ static void refusals(void **state)
     expect_refusal(&f, PARSE(&f, "--form", "xml", "-m", "d"), "expected csv|json");
     expect_refusal(&f, PARSE(&f, "-m", "d", "-n", "7x"), "expected an integer, found '7x'");
     expect_refusal(&f, PARSE(&f, "-m", "d", "-n", "101"), "expected 1 to 100");
+    expect_refusal(&f, PARSE(&f, "-m", "d", "--size", "2MiB"), "a size of 1 to 1048576 bytes");
+    expect_refusal(&f, PARSE(&f, "-m", "d", "--size", "2MB"), "found '2MB'");
     expect_refusal(&f, PARSE(&f, "-m", "d", "--max-token", "3"), "nearest is '--max-tokens'"); // no abbreviations
     expect_refusal(&f, PARSE(&f, "-m", "d", "--temprature", "3"), "nearest is '--temperature'");
     expect_refusal(&f, PARSE(&f, "-m", "d", "--zzzzzzzz"), "unknown option '--zzzzzzzz'");

@@ -141,6 +141,9 @@ static enum status set_value(struct cli *c, const struct entry *e, const char *t
     case CLI_KIND_INT:
         s = num_parse_i64(text, o->int_lo, o->int_hi, label, at, err);
         break;
+    case CLI_KIND_SIZE:
+        s = num_parse_size(text, o->int_lo, o->int_hi, label, at, err);
+        break;
     case CLI_KIND_REAL:
         s = num_parse_f64(text, o->real_lo, o->real_hi, label, at, err);
         break;
@@ -403,6 +406,7 @@ cJSON *cli_value(const struct cli *c, const struct cli_option *o)
     case CLI_KIND_CHOICE:
         return cJSON_CreateString(*(const char *const *)at);
     case CLI_KIND_INT:
+    case CLI_KIND_SIZE:
         return cJSON_CreateNumber((double)*(const int64_t *)at);
     case CLI_KIND_REAL:
         return cJSON_CreateNumber(*(const double *)at);

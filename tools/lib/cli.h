@@ -25,6 +25,7 @@ enum cli_kind {
     CLI_KIND_TEXT,   /* const char *, NULL when not given and without default */
     CLI_KIND_CHOICE, /* const char *, one of choices "a|b|c" */
     CLI_KIND_INT,    /* int64_t */
+    CLI_KIND_SIZE,   /* int64_t: bytes */
     CLI_KIND_REAL,   /* double */
     CLI_KIND_TEXTS,  /* struct cli_texts: the option may be repeated */
     CLI_KIND_INTS,   /* struct cli_ints: comma-separated */
@@ -75,6 +76,9 @@ struct cli_option {
      .at = CLI_AT(S, m, const char *), .dflt = dflt_, .choices = choices_, .help = help_}
 #define CLI_INT(S, m, role_, name_, letter_, arg_, dflt_, lo_, hi_, help_)            \
     {.name = name_, .letter = letter_, .arg = arg_, .kind = CLI_KIND_INT, .role = role_, \
+     .at = CLI_AT(S, m, int64_t), .dflt = dflt_, .int_lo = lo_, .int_hi = hi_, .help = help_}
+#define CLI_SIZE(S, m, role_, name_, letter_, dflt_, lo_, hi_, help_)                          \
+    {.name = name_, .letter = letter_, .arg = "SIZE", .kind = CLI_KIND_SIZE, .role = role_, \
      .at = CLI_AT(S, m, int64_t), .dflt = dflt_, .int_lo = lo_, .int_hi = hi_, .help = help_}
 #define CLI_REAL(S, m, role_, name_, letter_, arg_, dflt_, lo_, hi_, help_)            \
     {.name = name_, .letter = letter_, .arg = arg_, .kind = CLI_KIND_REAL, .role = role_, \
