@@ -120,20 +120,30 @@ struct event {
 struct session_options {
     size_t n_parallel;    /* sequences in a step, >= 1 */
     size_t context_tok;   /* longest prompt + generated; 0 = the model's own */
-    size_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0 = as many as a step takes (2048).
+    size_t prefill_chunk; /* most prompt tokens of one sequence in a step, and of all of them together beside
+                             sequences that decode; 0 = as many as a step takes (2048; beside decoding 512).
                              A window layer's ring has room for window + chunk positions: a small chunk keeps it small. */
+    uint64_t kv_limit_b;  /* most bytes of KV pages; 0 = what n_parallel sequences of context_tok take */
 };
+
+/* How requests share a session. A request is admitted in order of submission, when a slot is free and the
+ * pages it can need at most fit into the KV limit beside what those admitted before it can need; nobody
+ * overtakes, so what waits for memory gets it when those before it end. In every step each sequence that
+ * decodes has its token; prompt tokens fill the room that is left, the earliest request first. So a long
+ * prompt delays a decoding sequence by no more than a chunk a step, and every prompt is reached. */
 
 /* session_new - ERR_CONTEXT if context_tok exceeds the model's length, ERR_MEMORY. */
 enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err);
 void session_free(struct session *s);
 
-/* session_submit - queue a request; starts when a slot is free. ERR_CONTEXT if n_prompt + max_tokens, or
- * the n_prompt + n_score - 1 tokens that are fed, exceed the context; ERR_RANGE for a token id outside
- * the vocabulary, ERR_USAGE for bad sampling or an empty stop text. */
+/* session_submit - queue a request. ERR_CONTEXT if n_prompt + max_tokens, or the n_prompt + n_score - 1
+ * tokens that are fed, exceed the context; ERR_MEMORY if its pages would never fit into the KV limit; ERR_RANGE
+ * for a token id outside the vocabulary, ERR_USAGE for bad sampling or an empty stop text. */
 enum status session_check(const struct session *s, const struct request *r, struct err *err); /* those checks alone */
 enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err);
-void session_cancel(struct session *s, uint64_t handle); /* EVENT_DONE follows at the next step */
+/* session_cancel - its pages are given back and its EVENT_DONE comes at the next step; of those still
+ * waiting at most n_parallel a step. */
+void session_cancel(struct session *s, uint64_t handle);
 
 /* session_step - run one forward pass over all active sequences; events in slot order. Borrowed until
  * the next call. *n == 0 with session_idle false is a pure prefill step. A request whose arithmetic
@@ -144,7 +154,8 @@ bool session_idle(const struct session *s); /* nothing active, nothing queued */
 /* What the session and its model hold, from the allocators. */
 struct memory_bytes {
     uint64_t weights;
-    uint64_t kv_reserved, kv_live, kv_used;
+    uint64_t kv_limit, kv_reserved, kv_live, kv_used;
+    uint64_t kv_promised; /* most that the admitted requests can need */
     uint64_t act_peak;  /* activations, logits, operators' scratch */
     uint64_t total, peak;
 };

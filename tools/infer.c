@@ -14,7 +14,7 @@
 struct args {
     const char *model, *prompt, *requests, *tokenizer;
     struct cli_ints tokens;
-    int64_t max_tokens, top_k, prefill_chunk, parallel;
+    int64_t max_tokens, top_k, prefill_chunk, parallel, kv_memory;
     double temperature, top_p, min_p;
     bool chat, tokenize;
     const char *isa, *numerics, *format, *logits_out, *positions, *timing_out, *journal;
@@ -35,6 +35,8 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, parallel, CLI_RUN, "parallel", 0, "N", "8", 1, 2048, "sequences in a step"),
     CLI_INT(struct args, prefill_chunk, CLI_RUN, "prefill-chunk", 0, "N", "0", 0, 1 << 20,
             "most prompt tokens of one sequence in a step; 0 is as many as fit"),
+    CLI_SIZE(struct args, kv_memory, CLI_RUN, "kv-memory", 0, "0", 0, (int64_t)1 << 50,
+             "most memory for K and V; requests wait for it; 0 is what --parallel of the longest take"),
     CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
     CLI_CHOICE(struct args, numerics, CLI_RECIPE, "numerics", 0, "exact|fast", "exact", "arithmetic contract"),
     CLI_CHOICE(struct args, format, CLI_RUN, "format", 0, "text|json", "text", "form of a single answer"),
@@ -345,7 +347,9 @@ static enum status run(struct tool *t, const void *args, struct err *err)
                                                   .top_k = (size_t)a->top_k,
                                                   .seed = tool_seed(t)}};
     const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(t)};
-    const struct session_options so = {.n_parallel = (size_t)a->parallel, .prefill_chunk = (size_t)a->prefill_chunk};
+    const struct session_options so = {.n_parallel = (size_t)a->parallel,
+                                       .prefill_chunk = (size_t)a->prefill_chunk,
+                                       .kv_limit_b = (uint64_t)a->kv_memory};
     struct model *m = NULL;
     char key[200];
     if ((s = drive_open_model(t, a->model, &mo, &m, err)))

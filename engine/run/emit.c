@@ -4,23 +4,39 @@
 
 #include "run/session_internal.h"
 
-static struct event *add_event(struct session *s, const struct slot *sl, enum event_kind kind, uint64_t t_ns)
+static struct event *add_event(struct session *s, const struct job *j, enum event_kind kind, uint64_t t_ns)
 {
     struct event *e = &s->events[s->n_events++];
-    *e = (struct event){.kind = kind, .handle = sl->job->handle, .token = -1, .t_ns = t_ns};
+    *e = (struct event){.kind = kind, .handle = j->handle, .token = -1, .t_ns = t_ns};
     return e;
+}
+
+static void emit_end(struct session *s, struct job *j, enum finish_reason finish, enum status status,
+                     const char *message)
+{
+    struct event *e = add_event(s, j, EVENT_DONE, 0);
+    e->finish = finish;
+    e->status = status;
+    e->message = message;
+    mem_free(j);
+}
+
+void emit_dropped(struct session *s, struct job *j)
+{
+    emit_end(s, j, FINISH_CANCELLED, ERR_CANCELLED, "");
 }
 
 void emit_done(struct session *s, struct slot *sl, enum finish_reason finish, enum status status)
 {
-    struct event *e = add_event(s, sl, EVENT_DONE, 0);
-    e->finish = finish;
-    e->status = status;
-    e->message = finish == FINISH_ERROR ? sl->message : "";
-    mem_free(sl->job);
+    size_t at = 0;
+    while (s->order[at] != sl)
+        at++;
+    s->n_active--;
+    memmove(&s->order[at], &s->order[at + 1], (s->n_active - at) * sizeof *s->order);
+    s->kv_promised -= sl->job->need_b;
+    (void)s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots), 0, NULL); // giving back cannot fail
+    emit_end(s, sl->job, finish, status, finish == FINISH_ERROR ? sl->message : "");
     sl->job = NULL;
-    struct err ignored; // giving pages back cannot fail
-    (void)s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots), 0, &ignored);
 }
 
 static const char *site_name(uint32_t fault)
@@ -102,7 +118,7 @@ static void emit_token(struct session *s, const struct slot *sl, const float *lo
                        bool greedy, uint64_t t_ns)
 {
     bool logprob = sl->job->r.n_score || sl->job->r.want_logprob;
-    struct event *e = add_event(s, sl, EVENT_TOKEN, t_ns);
+    struct event *e = add_event(s, sl->job, EVENT_TOKEN, t_ns);
     e->position = pos;
     e->token = token;
     e->is_greedy = greedy;
@@ -155,7 +171,7 @@ static bool emit_row(struct session *s, struct slot *sl, const float *logits, si
         return true;
     }
     if (pos + 1 < r->n_prompt || (r->n_score == 0 && r->max_tokens == 0)) { // only here for all_positions
-        struct event *e = add_event(s, sl, EVENT_LOGITS, t_ns);
+        struct event *e = add_event(s, sl->job, EVENT_LOGITS, t_ns);
         e->position = pos;
         e->logits = logits;
         return false;

@@ -117,7 +117,8 @@ enum status forward_new(struct forward **out, struct model *m, const struct forw
                                 .n_seqs = shape->n_seqs,
                                 .n_pos = shape->n_pos,
                                 .chunk = shape->chunk,
-                                .windows = c->windows};
+                                .windows = c->windows,
+                                .limit_b = shape->kv_limit_b};
     if ((s = m->backend->ops->kv_new(m->backend, &f->kv, &kv, err)) || (s = new_rope(f, err)) ||
         (s = new_logits(f, err)))
         goto fail;

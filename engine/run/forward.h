@@ -13,6 +13,7 @@ struct forward_shape {
     size_t n_pos;  // longest sequence
     size_t chunk;  // most rows of one sequence in a step
     size_t n_pick; // most rows that need logits in a step
+    uint64_t kv_limit_b; // most bytes of KV pages; 0 = what n_seqs sequences of n_pos take
 };
 
 /* The rows of one step (backend.h), and which of them need logits. All arrays host. */

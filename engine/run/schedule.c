@@ -92,16 +92,20 @@ static void add_forced(struct session *s, const struct slot *sl, size_t row, siz
     }
 }
 
-static void add_rows(struct session *s, struct slot *sl, size_t max_rows, size_t max_picks)
+static bool decodes(const struct slot *sl)
 {
-    bool prefill = sl->n_fed < sl->n_feed;
-    size_t want = prefill ? min_size(min_size(sl->n_feed - sl->n_fed, s->chunk), max_rows) : 1;
+    return sl->n_fed >= sl->n_feed;
+}
+
+/* Up to max_rows rows of a sequence, fewer where their logits do not fit. */
+static void add_rows(struct session *s, struct slot *sl, size_t max_rows)
+{
     sl->first_row = s->step.n;
     sl->first_pick = s->step.n_pick;
-    for (size_t i = 0; i < want; i++) {
+    for (size_t i = 0; i < max_rows; i++) {
         size_t pos = sl->n_fed + i;
         if (needs_logits(sl, pos)) {
-            if (s->step.n_pick - sl->first_pick == max_picks)
+            if (s->step.n_pick == s->max_pick)
                 break;
             s->pick[s->step.n_pick++] = (uint32_t)s->step.n;
         }
@@ -112,37 +116,32 @@ static void add_rows(struct session *s, struct slot *sl, size_t max_rows, size_t
     }
     sl->n_rows = s->step.n - sl->first_row;
     sl->n_pick = s->step.n_pick - sl->first_pick;
-    if (prefill)
-        s->counters.prefill_tok += sl->n_rows;
-    else
-        s->counters.decode_tok += sl->n_rows;
 }
 
 enum status schedule_step(struct session *s, struct err *err)
 {
     bool forced = false;
-    size_t waiting = 0; // active slots still to come: each keeps one row and one pick
-    for (size_t i = 0; i < s->n_parallel; i++)
-        waiting += s->slots[i].job != NULL;
     s->step = (struct step){.ids = s->ids, .seq = s->seq, .pos = s->pos, .fault = s->fault, .pick = s->pick};
-    for (size_t i = 0; i < s->n_parallel; i++) {
-        struct slot *sl = &s->slots[i];
-        if (!sl->job)
-            continue;
-        waiting--;
-        add_rows(s, sl, s->cap_rows - s->step.n - waiting, s->max_pick - s->step.n_pick - waiting);
+    for (size_t i = 0; i < s->n_active; i++)
+        if (decodes(s->order[i]))
+            add_rows(s, s->order[i], 1);
+    size_t n_decoding = s->step.n;
+    size_t end = n_decoding && s->mixed_rows < s->cap_rows - n_decoding ? n_decoding + s->mixed_rows : s->cap_rows;
+    for (size_t i = 0; i < s->n_active; i++) {
+        struct slot *sl = s->order[i];
+        if (!decodes(sl))
+            add_rows(s, sl, min_size(min_size(sl->n_feed - sl->n_fed, s->chunk), end - s->step.n));
         forced |= sl->job->r.forced_experts != NULL;
-        enum status st = s->m->backend->ops->kv_resize(forward_kv(s->f), i, sl->n_fed + sl->n_rows, err);
+        enum status st = s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots),
+                                                       sl->n_fed + sl->n_rows, err);
         if (st)
             return st;
     }
-    if (!forced)
-        return OK;
-    for (size_t i = 0; i < s->n_parallel; i++) {
-        const struct slot *sl = &s->slots[i];
-        for (size_t t = 0; sl->job && t < sl->n_rows; t++)
-            add_forced(s, sl, sl->first_row + t, sl->n_fed + t);
-    }
-    s->step.forced = s->forced;
+    s->counters.decode_tok += n_decoding;
+    s->counters.prefill_tok += s->step.n - n_decoding;
+    for (size_t i = 0; i < s->n_active && forced; i++)
+        for (size_t t = 0; t < s->order[i]->n_rows; t++)
+            add_forced(s, s->order[i], s->order[i]->first_row + t, s->order[i]->n_fed + t);
+    s->step.forced = forced ? s->forced : NULL;
     return OK;
 }

@@ -29,16 +29,19 @@ static size_t chunk_of(const struct session_options *opt)
     return opt->prefill_chunk && opt->prefill_chunk < STEP_ROWS ? opt->prefill_chunk : STEP_ROWS;
 }
 
-static enum status new_parts(struct session *s, struct err *err)
+static enum status new_parts(struct session *s, uint64_t limit_b, struct err *err)
 {
     const struct forward_shape shape = {
-        .n_seqs = s->n_parallel, .n_pos = s->context_tok, .chunk = s->chunk, .n_pick = s->max_pick};
+        .n_seqs = s->n_parallel, .n_pos = s->context_tok, .chunk = s->chunk, .n_pick = s->max_pick, .kv_limit_b = limit_b};
     void *p;
     enum status st;
-    s->cap_events = s->max_pick + 3 * s->n_parallel; // rows of logits, ends, cancelled before and on admission
+    s->cap_events = s->max_pick + 3 * s->n_parallel; // rows of logits, ends, cancelled while running and waiting
     if ((st = mem_alloc(&p, s->n_parallel, sizeof *s->slots, "slots", err)))
         return st;
     s->slots = p;
+    if ((st = mem_alloc(&p, s->n_parallel, sizeof(struct slot *), "slots", err)))
+        return st;
+    s->order = p;
     if ((st = mem_alloc(&p, s->cap_events, sizeof *s->events, "events", err)))
         return st;
     s->events = p;
@@ -47,7 +50,12 @@ static enum status new_parts(struct session *s, struct err *err)
     s->pick = p;
     if ((st = sampler_new(&s->sampler, s->m->config.vocab_size, err)))
         return st;
-    return forward_new(&s->f, s->m, &shape, err);
+    if ((st = forward_new(&s->f, s->m, &shape, err)))
+        return st;
+    struct kv_bytes kv;
+    s->m->backend->ops->kv_count(forward_kv(s->f), &kv);
+    s->kv_limit = kv.limit;
+    return OK;
 }
 
 enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err)
@@ -69,11 +77,12 @@ enum status session_new(struct session **out, struct model *m, const struct sess
                           .n_parallel = opt->n_parallel,
                           .context_tok = context,
                           .chunk = chunk_of(opt),
+                          .mixed_rows = opt->prefill_chunk ? chunk_of(opt) : MIXED_ROWS,
                           .max_pick = opt->n_parallel - 1 + STEP_PICKS,
                           .weight_bytes_before = counters.weight_bytes_read};
     s->queue_end = &s->queue;
     unsigned env = pool_numeric_env_enter();
-    st = new_parts(s, err);
+    st = new_parts(s, opt->kv_limit_b, err);
     pool_numeric_env_leave(env);
     if (st) {
         session_free(s);
@@ -99,6 +108,7 @@ void session_free(struct session *s)
     forward_free(s->f);
     sampler_free(s->sampler);
     mem_free(s->slots);
+    mem_free(s->order);
     mem_free(s->events);
     mem_free(s->ids);
     mem_free(s->seq);
@@ -116,6 +126,13 @@ static enum status check_tokens(const struct session *s, const char *what, const
             return err_set(err, ERR_RANGE, "%s token %zu: expected an id from 0 to %zu, found %d", what, i,
                            s->m->config.vocab_size - 1, v[i]);
     return OK;
+}
+
+/* Most bytes of KV pages of a request: the token generated last is never fed. */
+static uint64_t need_of(const struct session *s, const struct request *r)
+{
+    size_t more = r->n_score ? r->n_score - 1 : r->max_tokens ? r->max_tokens - 1 : 0;
+    return s->m->backend->ops->kv_need(forward_kv(s->f), r->n_prompt + more);
 }
 
 enum status session_check(const struct session *s, const struct request *r, struct err *err)
@@ -139,6 +156,10 @@ enum status session_check(const struct session *s, const struct request *r, stru
     if (!size_add(r->n_prompt, more, &total) || total > s->context_tok)
         return err_set(err, ERR_CONTEXT, "request '%.80s': expected at most %zu tokens in all, found %zu of prompt and %zu more",
                        r->id, s->context_tok, r->n_prompt, more);
+    if (need_of(s, r) > s->kv_limit)
+        return err_set(err, ERR_MEMORY,
+                       "request '%.80s': expected at most %llu bytes of key-value cache (the limit), found %llu for its %zu tokens",
+                       r->id, (unsigned long long)s->kv_limit, (unsigned long long)need_of(s, r), total);
     enum status st = check_tokens(s, "prompt", r->prompt, r->n_prompt, err);
     return st ? st : check_tokens(s, "continuation", r->score, r->n_score, err);
 }
@@ -151,7 +172,7 @@ enum status session_submit(struct session *s, const struct request *r, uint64_t 
         (st = mem_alloc(&p, 1, sizeof(struct job), "request", err)))
         return st;
     struct job *j = p;
-    *j = (struct job){.r = *r, .handle = ++s->next_handle};
+    *j = (struct job){.r = *r, .handle = ++s->next_handle, .need_b = need_of(s, r)};
     for (size_t i = 0; i < r->n_stop_texts; i++) {
         size_t len = strlen(r->stop_texts[i]);
         j->stop_tail_b = len - 1 > j->stop_tail_b ? len - 1 : j->stop_tail_b;
@@ -165,11 +186,34 @@ enum status session_submit(struct session *s, const struct request *r, uint64_t 
 void session_cancel(struct session *s, uint64_t handle)
 {
     for (struct job *j = s->queue; j; j = j->next)
-        if (j->handle == handle)
+        if (j->handle == handle && !j->cancelled) {
             j->cancelled = true;
+            s->n_cancelled++;
+        }
+    for (size_t i = 0; i < s->n_active; i++)
+        if (s->order[i]->job->handle == handle)
+            s->order[i]->job->cancelled = true;
+}
+
+static void drop_cancelled(struct session *s)
+{
     for (size_t i = 0; i < s->n_parallel; i++)
-        if (s->slots[i].job && s->slots[i].job->handle == handle)
-            s->slots[i].job->cancelled = true;
+        if (s->slots[i].job && s->slots[i].job->cancelled)
+            emit_done(s, &s->slots[i], FINISH_CANCELLED, ERR_CANCELLED);
+    size_t room = s->n_parallel; // events
+    for (struct job **at = &s->queue; s->n_cancelled && room && *at;) {
+        struct job *j = *at;
+        if (!j->cancelled) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        if (!*at)
+            s->queue_end = at;
+        emit_dropped(s, j);
+        s->n_cancelled--;
+        room--;
+    }
 }
 
 static void take(struct session *s, struct slot *sl)
@@ -184,36 +228,23 @@ static void take(struct session *s, struct slot *sl)
                         .n_feed = j->r.n_prompt + (j->r.n_score ? j->r.n_score - 1 : 0),
                         .tail = tail};
     buf_clear(&sl->tail);
+    s->order[s->n_active++] = sl;
+    s->kv_promised += j->need_b;
 }
 
-/* Free slots take what waits, in order. A slot whose request was cancelled ends here; so does a
- * cancelled request from the queue, once a slot is free to carry its event. */
+/* Free slots take what waits, strictly in order: the first that does not fit holds up all behind it, until
+ * those that run have given back enough. Alone it fits: session_check has seen to that. */
 static void admit(struct session *s)
 {
-    for (size_t i = 0; i < s->n_parallel; i++) {
-        struct slot *sl = &s->slots[i];
-        if (sl->job && sl->job->cancelled)
-            emit_done(s, sl, FINISH_CANCELLED, ERR_CANCELLED);
-        if (sl->job || !s->queue)
-            continue;
-        take(s, sl);
-        if (sl->job->cancelled)
-            emit_done(s, sl, FINISH_CANCELLED, ERR_CANCELLED);
-    }
-}
-
-static bool busy(const struct session *s)
-{
-    bool any = false;
-    for (size_t i = 0; i < s->n_parallel; i++)
-        any = any || s->slots[i].job;
-    return any;
+    for (size_t i = 0; i < s->n_parallel && s->queue && s->queue->need_b <= s->kv_limit - s->kv_promised; i++)
+        if (!s->slots[i].job && !s->queue->cancelled)
+            take(s, &s->slots[i]);
 }
 
 static enum status run_step(struct session *s, struct err *err)
 {
     enum status st;
-    if (!busy(s))
+    if (!s->n_active)
         return OK;
     if ((st = schedule_step(s, err)) || (st = forward_run(s->f, &s->step, err)))
         return st;
@@ -227,6 +258,7 @@ enum status session_step(struct session *s, const struct event **events, size_t 
 {
     s->n_events = 0;
     unsigned env = pool_numeric_env_enter();
+    drop_cancelled(s);
     admit(s);
     enum status st = run_step(s, err);
     pool_numeric_env_leave(env);
@@ -237,7 +269,7 @@ enum status session_step(struct session *s, const struct event **events, size_t 
 
 bool session_idle(const struct session *s)
 {
-    return !s->queue && !busy(s);
+    return !s->queue && !s->n_active;
 }
 
 void session_memory(const struct session *s, struct memory_bytes *out)
@@ -250,6 +282,8 @@ void session_memory(const struct session *s, struct memory_bytes *out)
     uint64_t own = sampler_bytes(s->sampler) + s->cap_rows * (3 * sizeof(uint32_t) + sizeof(int32_t));
     uint64_t host = own + forward_host_bytes(s->f); // what the backend's allocator does not see
     *out = (struct memory_bytes){.weights = s->m->info.weights_b,
+                                 .kv_limit = kv.limit,
+                                 .kv_promised = s->kv_promised,
                                  .kv_reserved = kv.reserved,
                                  .kv_live = kv.live,
                                  .kv_used = kv.used,

@@ -10,13 +10,15 @@
  * has), emit.c (what its logits mean). */
 
 /* A step takes at most this many rows, so that activations stay bounded whatever the prompt; one pass
- * over the weights serves them all. Speed only: no result depends on it. */
-enum { STEP_ROWS = 2048, STEP_PICKS = 64, MESSAGE_B = 256 };
+ * over the weights serves them all. Beside sequences that decode, and wait for the step to end, prompts
+ * have MIXED_ROWS. Speed only: no result depends on it. */
+enum { STEP_ROWS = 2048, MIXED_ROWS = 512, STEP_PICKS = 64, MESSAGE_B = 256 };
 
 /* A request in the queue or in a slot. */
 struct job {
     struct request r;
     uint64_t handle;
+    uint64_t need_b;    // KV pages it holds at most
     size_t stop_tail_b; // longest stop text - 1: bytes of decoded text that a match may begin in
     bool cancelled;
     struct job *next;
@@ -40,9 +42,13 @@ struct session {
     struct model *m;
     struct forward *f;
     struct sampler *sampler;
-    size_t n_parallel, context_tok, chunk, max_pick;
+    size_t n_parallel, context_tok, chunk, mixed_rows, max_pick;
     struct slot *slots; // (n_parallel)
+    struct slot **order; // (n_parallel) those that run, first admitted first
+    size_t n_active;
     struct job *queue, **queue_end;
+    size_t n_cancelled;  // of those in the queue
+    uint64_t kv_limit, kv_promised;
     uint64_t next_handle;
     // the step at hand; arrays of cap_rows
     struct step step;
@@ -59,14 +65,17 @@ struct session {
 /* schedule_reserve - rows for what this request may add to a step. */
 enum status schedule_reserve(struct session *s, const struct request *r, struct err *err);
 
-/* schedule_step - fill s->step from the active slots. A pending token of each sequence that decodes, and
- * prompt chunks in slot order while rows and logits last. Takes KV pages. */
+/* schedule_step - fill s->step from the active slots: the pending token of each sequence that decodes, and
+ * prompt chunks in order of admission while rows and logits last. Takes KV pages. */
 enum status schedule_step(struct session *s, struct err *err);
 
 /* emit_step - events of the step just run, in slot order. */
 void emit_step(struct session *s, uint64_t t_ns);
 
-/* emit_done - the request of a slot has ended: event, and the slot becomes free. */
+/* emit_done - the request of a slot has ended: event, and slot, pages and promise become free. */
 void emit_done(struct session *s, struct slot *sl, enum finish_reason finish, enum status status);
+
+/* emit_dropped - a request that was cancelled while it waited: event, and the job is freed. */
+void emit_dropped(struct session *s, struct job *j);
 
 #endif

@@ -95,6 +95,8 @@ ok "an empty prompt is one prefix id" 'grep "\"id\":\"a/2\"" "$tmp/gptoss.jsonl"
 touch -d '2001-01-01' "$tmp/gptoss.jsonl"
 (cd "$tmp" && "$infer" -q -m gptoss -r r.jsonl -o gptoss.jsonl --threads 1 --parallel 2) 2>"$tmp/err"
 ok "a second run of other threads finds the same bytes and does not touch the file" '[ "$(stat -c %Y "$tmp/gptoss.jsonl")" -lt 1000000000 ]'
+"$infer" -q -m "$tmp/gptoss" -r "$tmp/r.jsonl" -o "$tmp/tight.jsonl" --kv-memory 320KiB 2>"$tmp/err"
+ok "little KV memory: requests wait for each other and answer the same" '[ $last -eq 0 ] && cmp -s "$tmp/tight.jsonl" "$tmp/gptoss.jsonl"'
 "$infer" -q -m "$tmp/gptoss" -r - <"$tmp/r.jsonl" >"$tmp/stdout.jsonl" 2>"$tmp/err"
 ok "standard input to standard output" 'cmp -s "$tmp/stdout.jsonl" "$tmp/gptoss.jsonl"'
 
@@ -163,6 +165,8 @@ refuse "no such requests file" 2 "nothing-here" -m "$m" -r "$tmp/nothing-here" -
 refuse "no such model" 2 "config.json" -m "$tmp/nothing-here" --prompt x
 refuse "no prompt at all" 2 "expected one of --prompt" -m "$m"
 refuse "two sources" 2 "several" -m "$m" --prompt x --tokens 1
+refuse "a request that never fits into the KV memory" 3 "at most 49152 bytes of key-value cache (the limit), found 65536" -m "$m" --prompt x -n 9 --kv-memory 50000
+refuse "a size that is none" 2 "such as" -m "$m" --prompt x --kv-memory 1MB
 refuse "a number that is none" 2 "max-tokens" -m "$m" --prompt x --max-tokens 1x
 refuse "an unknown instruction set" 2 "scalar" -m "$m" --prompt x --isa none
 refuse "fast numerics on a cpu" 2 "--numerics" -m "$m" --prompt x --numerics fast
