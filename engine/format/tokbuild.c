@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "format/tokletters.h"
 
 enum { MAX_DERIVED_B = 256 }; // longest piece that is split: keeps the work linear for hostile files
@@ -134,6 +135,12 @@ static int shown(size_t n)
     return (int)(n > 60 ? 60 : n);
 }
 
+/* <|im_start|> and its like: a user-defined piece that is a chat mark. */
+static bool is_mark(const char *s, size_t n)
+{
+    return n > 4 && memcmp(s, "<|", 2) == 0 && memcmp(s + n - 2, "|>", 2) == 0;
+}
+
 static enum status index_vocabulary(struct tokbuild *b, int32_t *last)
 {
     struct tokfile *f = b->f;
@@ -149,6 +156,8 @@ static enum status index_vocabulary(struct tokbuild *b, int32_t *last)
             continue;
         f->flags[e->id] |= TOKFILE_PRESENT;
         f->tokens[e->id] = e->key;
+        if (e->flags & TOKFILE_USER && is_mark(f->bytes.data + e->key.at, e->key.n))
+            f->flags[e->id] |= TOKFILE_SPECIAL;
         if (f->scores)
             f->scores[e->id] = e->score;
         int32_t there = tokmap_add(&f->index, f->tokens, f->bytes.data, e->id);
@@ -313,6 +322,23 @@ static uint32_t prio_of(float score)
     return u >> 31 ? u : ~(u | 0x80000000u);
 }
 
+/* SentencePiece joins characters that are no pieces too; ids cannot, so each character must be one. */
+static enum status check_characters(const struct tokbuild *b, size_t id)
+{
+    size_t n;
+    const char *s = tokfile_text(b->f, (int32_t)id, &n);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = utf8_decode((const uint8_t *)s + i, n - i, &cp);
+        if (tokfile_find(b->f, s + i, len) < 0)
+            return err_set(b->err, ERR_UNSUPPORTED,
+                           "%s: vocabulary: expected a piece for every character of a piece, found none for U+%04X of id %zu",
+                           b->name, (unsigned)cp, id);
+        i += len;
+    }
+    return OK;
+}
+
 enum status tokbuild_derive(struct tokbuild *b)
 {
     struct tokfile *f = b->f;
@@ -324,13 +350,15 @@ enum status tokbuild_derive(struct tokbuild *b)
         if (n > MAX_DERIVED_B)
             return err_set(b->err, ERR_RANGE, "%s: vocabulary: expected pieces of at most %d bytes, found %zu in id %zu",
                            b->name, MAX_DERIVED_B, n, id);
+        enum status st = b->by_score ? check_characters(b, id) : OK;
+        if (st)
+            return st;
         uint32_t prio = f->scores ? prio_of(f->scores[id]) : (uint32_t)id;
         for (size_t k = 1; k < n; k++) {
             struct tokfile_merge m = {.left = piece(f, s, k), .right = -1, .result = (int32_t)id, .prio = prio};
             if (m.left >= 0)
                 m.right = piece(f, s + k, n - k);
-            enum status st = m.right >= 0 ? put_merge(b, m) : OK;
-            if (st)
+            if (m.right >= 0 && (st = put_merge(b, m)))
                 return st;
         }
     }

@@ -60,7 +60,8 @@ size_t tokbuild_cut(const char *s, size_t n);
 enum status tokbuild_spelled_merge(struct tokbuild *b, const char *s, size_t n);
 
 /* tokbuild_derive - for files without a list: each split of each piece into two pieces is a merge, of
- * priority by id, or by score if by_score. ERR_RANGE for a piece beyond 256 bytes. */
+ * priority by id, or by score if by_score. ERR_RANGE for a piece beyond 256 bytes;
+ * ERR_UNSUPPORTED by score if some character of a piece is none itself. */
 enum status tokbuild_derive(struct tokbuild *b);
 
 /* tokbuild_end - release what only building needs; if s is not OK the tables too. Returns s. */

@@ -19,7 +19,7 @@ enum tokfile_split { TOKFILE_SPLIT_NONE, TOKFILE_SPLIT_O200K, TOKFILE_SPLIT_QWEN
 enum tokfile_flags {
     TOKFILE_PRESENT = 1u << 0, /* the id has text */
     TOKFILE_ADDED = 1u << 1,   /* plain text, never formed by merges, found where special tokens are parsed */
-    TOKFILE_SPECIAL = 1u << 2, /* added and "special" */
+    TOKFILE_SPECIAL = 1u << 2, /* added and "special", or user defined and written <|...|> */
     TOKFILE_BYTE = 1u << 3,    /* SPM: a <0xNN> piece */
     TOKFILE_MERGED = 1u << 4,  /* some merge forms it */
     TOKFILE_USER = 1u << 5,    /* SPM: user defined, kept whole wherever text holds it */
@@ -65,6 +65,26 @@ struct tokfile {
  * The caller releases *out after OK; on error nothing is left to release. */
 enum status tokfile_read_json(struct tokfile *out, const char *text, size_t n, const char *name, struct err *err);
 
+/* tokfile_read_spm - tokenizer.model, SentencePiece's protobuf: BPE with byte fallback and no normalisation; any
+ * other rule is ERR_UNSUPPORTED. Errors as tokfile_read_json's, with "name: piece 5" or "name: byte 17". */
+enum status tokfile_read_spm(struct tokfile *out, const void *data, size_t n, const char *name, struct err *err);
+
+/* tokfile_read_tiktoken - `base64 rank` a line, with the split rule and the special tokens of gpt-oss, which
+ * follow the last rank. The file itself names neither: tokfile_check_o200k says whether text is the file they
+ * belong to (ERR_UNSUPPORTED with its digest when it is another). */
+enum status tokfile_read_tiktoken(struct tokfile *out, const char *text, size_t n, const char *name, struct err *err);
+enum status tokfile_check_o200k(const void *text, size_t n, const char *name, struct err *err);
+
+/* tokfile_read_vocab - vocab.json with merges.txt, and tokenizer_config.json for rule and added tokens; config
+ * NULL: no added tokens, and the vocabulary must be a known one (format/tokknown.h) since it names no rule. */
+struct tokfile_part {
+    const char *name; /* of the file, for messages */
+    const char *text;
+    size_t n;
+};
+enum status tokfile_read_vocab(struct tokfile *out, const struct tokfile_part *vocab, const struct tokfile_part *merges,
+                               const struct tokfile_part *config, struct err *err);
+
 /* A text that need not end in NUL; s NULL: absent. */
 struct tokfile_span {
     const char *s;
@@ -92,6 +112,15 @@ struct tokfile_arrays {
  * vocabularies (format/tokknown.h) decide, else ERR_UNSUPPORTED, since either guess is wrong for some.
  * add_bos absent: only "llama-bpe" has one. Rows of type 5 (unused) have no text. */
 enum status tokfile_read_arrays(struct tokfile *out, const struct tokfile_arrays *a, const char *name, struct err *err);
+
+/* tokfile_read_gguf - tokfile_read_arrays of a GGUF file's metadata. ERR_FORMAT for keys of another type, or
+ * arrays of types and scores of another length. */
+struct gguf;
+enum status tokfile_read_gguf(struct tokfile *out, const struct gguf *g, struct err *err);
+
+/* tokfile_open - read a file of any of these forms; which one its content says. vocab.json and merges.txt are
+ * found beside each other, tokenizer_config.json beside them. */
+enum status tokfile_open(struct tokfile *out, const char *path, struct err *err);
 
 void tokfile_release(struct tokfile *f); /* safe on a zeroed struct */
 

@@ -129,10 +129,10 @@ static enum status read_model_options(struct tokfile_reader *r, const struct spa
     return OK;
 }
 
-static enum status read_vocab(struct tokfile_reader *r, size_t vocab)
+enum status tokfile_read_vocab_at(struct tokfile_reader *r, size_t from)
 {
     struct jsonpull *p = &r->p;
-    p->at = vocab;
+    p->at = from;
     enum status s = jsonpull_enter(p, '{');
     bool first = true;
     bool more = true;
@@ -205,7 +205,7 @@ static enum status read_all(struct tokfile_reader *r, cJSON *tree[N_TOP])
     const cJSON *added = cJSON_IsNull(tree[TOP_ADDED]) ? NULL : tree[TOP_ADDED];
     if (added && !cJSON_IsArray(added))
         return err_set(p->err, ERR_FORMAT, "%s: added_tokens: expected an array", p->name);
-    if ((s = read_vocab(r, model[MODEL_VOCAB].from)) || (s = read_added(r, added)) || (s = tokbuild_index(&r->b)) ||
+    if ((s = tokfile_read_vocab_at(r, model[MODEL_VOCAB].from)) || (s = read_added(r, added)) || (s = tokbuild_index(&r->b)) ||
         (s = tokfile_read_merges(r, model[MODEL_MERGES].from)))
         return s;
     return tokfile_rules_bos(r->b.f, tree[TOP_POST], p->name, p->err);

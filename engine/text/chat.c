@@ -26,7 +26,7 @@ void chat_flush(struct chat_writer *w)
     if (!w->status)
         w->status = buf_status(&w->text, "prompt text", w->err);
     if (!w->status && w->text.n)
-        w->status = tokenizer_encode(w->t, w->text.data, w->text.n, w->out, w->err);
+        w->status = tokenizer_encode_content(w->t, w->text.data, w->text.n, w->out, w->err);
     buf_clear(&w->text);
 }
 

@@ -58,36 +58,6 @@ done:
     return st ? st : ids_status(out, err);
 }
 
-static size_t char_len(unsigned char lead)
-{
-    return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
-
-enum status encode_spm(const struct tokenizer *t, const char *s, size_t n, struct ids *out, struct err *err)
-{
-    const struct tokfile *f = &t->file;
-    if (!ids_reserve(out, n * 3)) // a blank without a piece of its own becomes the 3 bytes of U+2581
-        return ids_status(out, err);
-    int32_t *ids = out->v + out->n;
-    size_t m = 0;
-    for (size_t i = 0; i < n;) {
-        bool blank = s[i] == ' ';
-        const char *c = blank ? "\xE2\x96\x81" : s + i;
-        size_t len = blank ? 3 : char_len((unsigned char)s[i]);
-        int32_t id = tokfile_find(f, c, len);
-        if (id >= 0 && !(f->flags[id] & (TOKFILE_ADDED | TOKFILE_BYTE)))
-            ids[m++] = id;
-        else
-            for (size_t k = 0; k < len; k++)
-                ids[m++] = f->byte_id[(unsigned char)c[k]];
-        i += blank ? 1 : len;
-    }
-    enum status st = bpe_join(&t->bpe, ids, &m, err);
-    if (!st)
-        out->n += m;
-    return st;
-}
-
 enum status encode_find_whole(struct tokenizer *t, struct err *err)
 {
     const struct tokfile *f = &t->file;

@@ -8,18 +8,22 @@
 #include "base/err.h"
 #include "format/tokfile.h"
 
-/* Finds added tokens in text: leftmost, longest at a position. A filter on the first byte, then one
- * look-up for each length that occurs (a handful: 12 in gpt-oss), longest first. */
+/* Finds tokens of one sort in text, the longest at a position: added tokens where special tokens are parsed,
+ * user-defined pieces in every SPM text. A filter on the first byte, then one look-up for each length that
+ * occurs with that byte, longest first. */
 struct special {
-    bool first[256];
-    uint32_t *lens; /* distinct lengths, descending */
-    size_t n_lens;
+    uint32_t from[257]; /* tokens starting with byte b have lens[from[b] .. from[b + 1]) */
+    uint32_t *lens;     /* distinct lengths a byte, descending */
+    unsigned flag;      /* TOKFILE_ADDED or TOKFILE_USER: the tokens meant */
 };
 
-enum status special_init(struct special *sp, const struct tokfile *f, struct err *err);
+enum status special_init(struct special *sp, const struct tokfile *f, unsigned flag, struct err *err);
 void special_release(struct special *sp);
 
-/* special_find - first added token in s[from..n): its start and *id, or n and *id = -1. */
+/* special_at - the longest token at s[0..n), n >= 1, whose flags have none of `without`; -1: none. */
+int32_t special_at(const struct special *sp, const struct tokfile *f, const char *s, size_t n, unsigned without);
+
+/* special_find - first token in s[from..n): its start and *id, or n and *id = -1. */
 size_t special_find(const struct special *sp, const struct tokfile *f, const char *s, size_t n, size_t from,
                     int32_t *id);
 

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "format/gguf.h"
 #include "text/encode.h"
 #include "text/utf8_text.h"
 
@@ -12,8 +12,9 @@
 static enum status finish(struct tokenizer *t, const char *name, struct tokenizer **out, struct err *err)
 {
     enum status s = bpe_init(&t->bpe, &t->file, name, err);
-    if (s || (s = special_init(&t->special, &t->file, err)) ||
-        (t->file.kind == TOKFILE_BYTE_LEVEL && (s = encode_find_whole(t, err)))) {
+    bool spm = t->file.kind == TOKFILE_SPM;
+    if (s || (s = special_init(&t->special, &t->file, TOKFILE_ADDED, err)) ||
+        (s = spm ? spm_init(&t->spm, &t->file, &t->bpe, err) : encode_find_whole(t, err))) {
         tokenizer_free(t);
         return s;
     }
@@ -21,36 +22,32 @@ static enum status finish(struct tokenizer *t, const char *name, struct tokenize
     return OK;
 }
 
-enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err)
-{
-    struct mapfile m;
-    void *p;
-    enum status s = mapfile_open(&m, path, err);
-    if (s)
-        return s;
-    if (!(s = mem_alloc(&p, 1, sizeof(struct tokenizer), "tokenizer", err))) {
-        struct tokenizer *t = p;
-        if ((s = tokfile_read_json(&t->file, m.data ? (const char *)m.data : "", m.size, path, err)))
-            mem_free(t);
-        else
-            s = finish(t, path, out, err);
-    }
-    mapfile_close(&m);
-    return s;
-}
-
-enum status tokenizer_from_arrays(struct tokenizer **out, const struct tokfile_arrays *a, const char *name, struct err *err)
+/* A tokenizer without tables. */
+static enum status start(struct tokenizer **out, struct err *err)
 {
     void *p;
     enum status s = mem_alloc(&p, 1, sizeof(struct tokenizer), "tokenizer", err);
-    if (s)
-        return s;
-    struct tokenizer *t = p;
-    if ((s = tokfile_read_arrays(&t->file, a, name, err))) {
+    if (!s)
+        *out = p;
+    return s;
+}
+
+enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err)
+{
+    struct tokenizer *t = NULL;
+    enum status s = start(&t, err);
+    if (!s && (s = tokfile_open(&t->file, path, err)))
         mem_free(t);
-        return s;
-    }
-    return finish(t, name, out, err);
+    return s ? s : finish(t, path, out, err);
+}
+
+enum status tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct err *err)
+{
+    struct tokenizer *t = NULL;
+    enum status s = start(&t, err);
+    if (!s && (s = tokfile_read_gguf(&t->file, g, err)))
+        mem_free(t);
+    return s ? s : finish(t, g->name, out, err);
 }
 
 void tokenizer_free(struct tokenizer *t)
@@ -60,12 +57,26 @@ void tokenizer_free(struct tokenizer *t)
     tokfile_release(&t->file);
     bpe_release(&t->bpe);
     special_release(&t->special);
+    spm_release(&t->spm);
     mem_free(t->whole);
     mem_free(t);
 }
 
-/* Encode text as it is, or with added tokens recognised; only valid UTF-8 goes further down. */
-static enum status encode(const struct tokenizer *t, const char *text, size_t n, bool parse, struct ids *out,
+enum mode { PLAIN, PARSED, CONTENT };
+
+/* A stretch between added tokens. */
+static enum status encode_stretch(const struct tokenizer *t, const char *s, size_t n, bool first, enum mode mode,
+                                  struct ids *out, struct err *err)
+{
+    if (n == 0)
+        return OK;
+    return t->file.kind == TOKFILE_SPM
+               ? spm_encode(&t->spm, &t->file, &t->bpe, s, n, first && mode != CONTENT, mode == CONTENT, out, err)
+               : encode_byte_level(t, s, n, out, err);
+}
+
+/* Only valid UTF-8 goes further down. */
+static enum status encode(const struct tokenizer *t, const char *text, size_t n, enum mode mode, struct ids *out,
                           struct err *err)
 {
     enum status s = OK;
@@ -79,10 +90,8 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t n,
     }
     for (size_t at = 0; at < n && !s;) {
         int32_t id = -1;
-        size_t end = parse ? special_find(&t->special, &t->file, text, n, at, &id) : n;
-        if (end > at)
-            s = t->file.kind == TOKFILE_SPM ? encode_spm(t, text + at, end - at, out, err)
-                                            : encode_byte_level(t, text + at, end - at, out, err);
+        size_t end = mode == PARSED ? special_find(&t->special, &t->file, text, n, at, &id) : n;
+        s = encode_stretch(t, text + at, end - at, at == 0, mode, out, err);
         at = end;
         if (id >= 0) {
             ids_add(out, id);
@@ -96,13 +105,19 @@ done:
 
 enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct ids *out, struct err *err)
 {
-    return encode(t, text, n, false, out, err);
+    return encode(t, text, n, PLAIN, out, err);
 }
 
 enum status tokenizer_encode_parsed(const struct tokenizer *t, const char *text, size_t n, struct ids *out,
                                     struct err *err)
 {
-    return encode(t, text, n, true, out, err);
+    return encode(t, text, n, PARSED, out, err);
+}
+
+enum status tokenizer_encode_content(const struct tokenizer *t, const char *text, size_t n, struct ids *out,
+                                     struct err *err)
+{
+    return encode(t, text, n, CONTENT, out, err);
 }
 
 static bool present(const struct tokenizer *t, int32_t id)
@@ -128,24 +143,51 @@ static void decode_piece(const char *s, size_t n, bool byte, struct buf *out)
     }
 }
 
+/* Rows of the model that no file names. */
+static bool reserved(const struct tokenizer *t, int32_t id)
+{
+    return id >= 0 && (size_t)id >= t->file.n_tokens && (size_t)id - t->file.n_tokens < (size_t)t->file.n_reserved;
+}
+
+static void decode_one(const struct tokenizer *t, int32_t id, struct buf *out)
+{
+    unsigned flags = t->file.flags[id];
+    size_t len;
+    const char *s = tokfile_text(&t->file, id, &len);
+    if (t->file.kind == TOKFILE_SPM && !(flags & TOKFILE_ADDED))
+        decode_piece(s, len, flags & TOKFILE_BYTE, out);
+    else
+        buf_add(out, s, len);
+}
+
 enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                              struct buf *out, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
+        if (reserved(t, ids[i])) {
+            if (!skip_special)
+                buf_printf(out, "<|reserved_%d|>", (int)ids[i]);
+            continue;
+        }
         if (!present(t, ids[i]))
             return err_set(err, ERR_RANGE, "cannot decode token %zu: expected an id below %zu that has text, found %d",
-                           i, t->file.n_tokens, (int)ids[i]);
-        unsigned flags = t->file.flags[ids[i]];
-        if (skip_special && flags & TOKFILE_SPECIAL)
-            continue;
-        size_t len;
-        const char *s = tokfile_text(&t->file, ids[i], &len);
-        if (t->file.kind == TOKFILE_SPM && !(flags & TOKFILE_ADDED))
-            decode_piece(s, len, flags & TOKFILE_BYTE, out);
-        else
-            buf_add(out, s, len);
+                           i, t->file.n_tokens + (size_t)t->file.n_reserved, (int)ids[i]);
+        if (!(skip_special && t->file.flags[ids[i]] & TOKFILE_SPECIAL))
+            decode_one(t, ids[i], out);
     }
     return buf_status(out, "decoded text", err);
+}
+
+enum status tokenizer_decode_text(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                                  struct buf *out, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    enum status s = tokenizer_decode(t, ids, n, skip_special, &text, err);
+    size_t drop = t->file.dummy_prefix && text.n && text.data[0] == ' ';
+    if (!s && text.n > drop)
+        buf_add(out, text.data + drop, text.n - drop);
+    buf_release(&text);
+    return s ? s : buf_status(out, "decoded text", err);
 }
 
 int32_t tokenizer_bos(const struct tokenizer *t)
@@ -165,17 +207,17 @@ int32_t tokenizer_special(const struct tokenizer *t, const char *name)
     if (id < 0)
         return -1;
     unsigned flags = t->file.flags[id];
-    if (flags & TOKFILE_ADDED)
+    if (flags & (TOKFILE_ADDED | TOKFILE_SPECIAL))
         return id;
-    // Yi's file has <|im_start|> and the like as plain pieces that no text can become.
+    // Yi's tokenizer.json has <|im_start|> and the like as plain pieces that no text can become.
     uint32_t cp;
     bool single = utf8_decode((const uint8_t *)name, n, &cp) == n;
-    return t->file.kind == TOKFILE_SPM && !(flags & (TOKFILE_MERGED | TOKFILE_BYTE)) && !single ? id : -1;
+    return t->file.kind == TOKFILE_SPM && !(flags & (TOKFILE_MERGED | TOKFILE_BYTE | TOKFILE_USER)) && !single ? id : -1;
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 {
-    return present(t, id) && t->file.flags[id] & TOKFILE_SPECIAL;
+    return reserved(t, id) || (present(t, id) && t->file.flags[id] & TOKFILE_SPECIAL);
 }
 
 bool tokenizer_has_text(const struct tokenizer *t, int32_t id)

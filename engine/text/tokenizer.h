@@ -21,29 +21,37 @@ void ids_add(struct ids *a, int32_t id);
 void ids_release(struct ids *a);
 enum status ids_status(const struct ids *a, struct err *err);
 
-/* tokenizer_open - tokenizer.json (byte-level BPE with the o200k or qwen2 pattern; SPM-style BPE with
- * byte fallback). Unknown rules are ERR_UNSUPPORTED naming them, never guessed. Caller frees. */
+/* tokenizer_open - a tokenizer file of any known form (format/tokfile.h). Unknown rules are ERR_UNSUPPORTED
+ * naming them, never guessed. Caller frees. */
 enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err);
 void tokenizer_free(struct tokenizer *t);
 
-/* tokenizer_from_arrays - the tokenizer of a GGUF file, from its arrays (format/tokfile.h). Caller frees. */
-struct tokfile_arrays;
-enum status tokenizer_from_arrays(struct tokenizer **out, const struct tokfile_arrays *a, const char *name, struct err *err);
+/* tokenizer_from_gguf - the tokenizer of a GGUF file that is open already. Borrows nothing. Caller frees. */
+struct gguf;
+enum status tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct err *err);
 
 /* tokenizer_bos - the id that the file's own rule puts before every text (Llama 3), -1: none. Encoding never
  * adds it: whoever starts a sequence with plain text does. */
 int32_t tokenizer_bos(const struct tokenizer *t);
 
 /* tokenizer_encode - append the ids of text[0..n): everything is text, special tokens are not parsed.
- * Invalid UTF-8 becomes U+FFFD first. tokenizer_encode_parsed recognises added tokens. */
+ * Invalid UTF-8 becomes U+FFFD first. tokenizer_encode_parsed recognises added tokens.
+ * tokenizer_encode_content is for text between a chat's marks: it is no start of a text, and not even what
+ * SentencePiece itself always recognises (Yi's user-defined <|im_end|>) becomes a mark. */
 enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct ids *out, struct err *err);
 enum status tokenizer_encode_parsed(const struct tokenizer *t, const char *text, size_t n, struct ids *out,
                                     struct err *err);
+enum status tokenizer_encode_content(const struct tokenizer *t, const char *text, size_t n, struct ids *out,
+                                     struct err *err);
 
-/* tokenizer_decode - append the bytes of ids. skip_special leaves special (not merely added) tokens
- * out. ERR_RANGE for an id outside the table. The bytes may end inside a character. */
+/* tokenizer_decode - append the bytes of ids, which follow others or do not: a token or a whole answer.
+ * skip_special leaves special (not merely added) tokens out. ERR_RANGE for an id outside the table. The bytes
+ * may end inside a character. tokenizer_decode_text is for ids that start a text: the blank that encoding
+ * put before it goes. */
 enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                              struct buf *out, struct err *err);
+enum status tokenizer_decode_text(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                                  struct buf *out, struct err *err);
 
 size_t tokenizer_size(const struct tokenizer *t); /* largest id + 1 */
 int32_t tokenizer_special(const struct tokenizer *t, const char *name); /* id of an added token, -1 if none */

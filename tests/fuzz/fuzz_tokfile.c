@@ -76,9 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_tables(&t.file);
-    if (!(s = bpe_init(&t.bpe, &t.file, "fuzz", &err)) && !(s = special_init(&t.special, &t.file, &err))) {
+    if (!(s = bpe_init(&t.bpe, &t.file, "fuzz", &err)) && !(s = special_init(&t.special, &t.file, TOKFILE_ADDED, &err))) {
         if (t.file.kind == TOKFILE_BYTE_LEVEL)
             demand(encode_find_whole(&t, &err) == OK);
+        else
+            demand(spm_init(&t.spm, &t.file, &t.bpe, &err) == OK);
         size_t n = size < 300 ? size : 300;
         check_round_trip(&t, (const char *)data + size - n, n, false);
         check_round_trip(&t, (const char *)data + size - n, n, true);
@@ -89,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     bpe_release(&t.bpe);
     special_release(&t.special);
+    spm_release(&t.spm);
     tokfile_release(&t.file);
     mem_free(t.whole);
     return 0;

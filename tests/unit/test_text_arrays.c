@@ -268,14 +268,15 @@ static void test_out_of_memory(void **state)
     for (size_t i = 0; i < 2; i++) {
         size_t fails = 0;
         for (size_t n = 1; n < 1000; n++) {
-            struct tokenizer *t = NULL;
+            struct tokfile f;
             struct err err = ERR_INIT;
             mem_fail_after(n);
-            enum status s = tokenizer_from_arrays(&t, &r[i]->a, "tiny", &err);
+            enum status s = tokfile_read_arrays(&f, &r[i]->a, "tiny", &err);
             mem_fail_after(0);
-            tokenizer_free(t);
-            if (!s)
+            if (!s) {
+                tokfile_release(&f);
                 break;
+            }
             assert_int_equal(s, ERR_MEMORY);
             fails++;
         }
