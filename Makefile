@@ -51,6 +51,7 @@ include engine/engine.mk
 include tools/tools.mk
 include tests/tests.mk
 include pipelines/models.mk
+include pipelines/bench.mk
 -include pipelines/stages.mk
 -include paper/paper.mk
 

@@ -18,7 +18,7 @@ ok() { # what, condition
     fi
 }
 
-drivers='infer|latency|memory|energy|ablate'
+drivers='infer|latency|memory|energy|ablate|bench'
 
 # The rooms (first part of an include) that a file may name; nothing for a file of no known room.
 may_include() {

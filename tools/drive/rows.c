@@ -6,10 +6,13 @@
 enum status drive_open_model(struct tool *t, const char *source, const struct model_options *opt, struct model **out,
                              struct err *err)
 {
-    enum status s = model_open(out, source, opt, err);
-    if (s)
-        return s;
-    const struct model_info *i = model_info(*out);
+    const enum status s = model_open(out, source, opt, err);
+    return s ? s : drive_record_model(t, source, *out, err);
+}
+
+enum status drive_record_model(struct tool *t, const char *source, const struct model *m, struct err *err)
+{
+    const struct model_info *i = model_info(m);
     prov_backend(tool_prov(t), i->backend, i->isa);
     prov_numerics(tool_prov(t), i->numerics);
     return tool_input_model(t, source, i->name, i->dir, i->files, i->n_files, err);
@@ -23,28 +26,44 @@ static void set_text(struct table *t, const char *column, const char *v)
 
 static void set_i64(struct table *t, const char *column, uint64_t v)
 {
-    if (schema_column(table_schema(t), column) != SIZE_MAX)
+    if (v && schema_column(table_schema(t), column) != SIZE_MAX)
         table_set_i64(t, column, (int64_t)v);
+}
+
+void drive_facts_of(const struct model *m, struct drive_facts *out)
+{
+    const struct model_info *i = model_info(m);
+    *out = (struct drive_facts){.engine = "assay", .weight_b = i->weights_b, .active_params = i->active_params, .total_params = i->total_params};
+    (void)snprintf(out->model, sizeof out->model, "%s", i->name);
+    (void)snprintf(out->arch, sizeof out->arch, "%s", i->arch);
+    (void)snprintf(out->weights, sizeof out->weights, "%s", i->synthetic ? "synthetic" : "real");
+    (void)snprintf(out->weight_format, sizeof out->weight_format, "%s", i->weight_format);
+    (void)snprintf(out->numerics, sizeof out->numerics, "%s", i->numerics);
+    (void)snprintf(out->device, sizeof out->device, "%s/%s/%zut", i->backend, i->isa, i->n_threads);
+}
+
+void drive_row_of(struct table *t, const struct drive_facts *f, bool draft)
+{
+    table_row(t);
+    set_text(t, "engine", f->engine);
+    set_text(t, "model", f->model);
+    set_text(t, "arch", f->arch);
+    set_text(t, "weights", f->weights);
+    set_text(t, "weight_format", f->weight_format);
+    set_i64(t, "weight_b", f->weight_b);
+    set_i64(t, "active_params", f->active_params);
+    set_i64(t, "total_params", f->total_params);
+    set_text(t, "numerics", f->numerics);
+    set_text(t, "device", f->device);
+    if (schema_column(table_schema(t), "draft") != SIZE_MAX)
+        table_set_bool(t, "draft", draft);
 }
 
 void drive_row(struct table *t, const struct model *m, bool draft)
 {
-    const struct model_info *i = model_info(m);
-    char device[64];
-    (void)snprintf(device, sizeof device, "%s/%s/%zut", i->backend, i->isa, i->n_threads);
-    table_row(t);
-    set_text(t, "engine", "assay");
-    set_text(t, "model", i->name);
-    set_text(t, "arch", i->arch);
-    set_text(t, "weights", i->synthetic ? "synthetic" : "real");
-    set_text(t, "weight_format", i->weight_format);
-    set_i64(t, "weight_b", i->weights_b);
-    set_i64(t, "active_params", i->active_params);
-    set_i64(t, "total_params", i->total_params);
-    set_text(t, "numerics", i->numerics);
-    set_text(t, "device", device);
-    if (schema_column(table_schema(t), "draft") != SIZE_MAX)
-        table_set_bool(t, "draft", draft);
+    struct drive_facts f;
+    drive_facts_of(m, &f);
+    drive_row_of(t, &f, draft);
 }
 
 void drive_real(struct table *t, const char *column, double v)

@@ -15,9 +15,21 @@
 enum status drive_open_model(struct tool *t, const char *source, const struct model_options *opt, struct model **out,
                              struct err *err);
 
+/* drive_record_model - that recording alone, of a model opened otherwise. */
+enum status drive_record_model(struct tool *t, const char *source, const struct model *m, struct err *err);
+
+/* What a row says of the engine and model it measured, for when the model is gone. Empty and 0: unknown. */
+struct drive_facts {
+    char engine[64], model[256], arch[32], weights[16], weight_format[64], numerics[16], device[96];
+    uint64_t weight_b, active_params, total_params;
+};
+void drive_facts_of(const struct model *m, struct drive_facts *out);
+
 /* drive_row - begin a row with the columns all measured files share (measurement.md 15): engine, model,
- * arch, weights, weight_format, weight_b, numerics, device, draft. Columns a schema lacks are left out. */
+ * arch, weights, weight_format, weight_b, numerics, device, draft. Columns a schema lacks, and facts that
+ * are unknown, are left out. */
 void drive_row(struct table *t, const struct model *m, bool draft);
+void drive_row_of(struct table *t, const struct drive_facts *f, bool draft);
 
 /* drive_real, drive_interval, drive_digest - set a column unless the value is empty (NaN, open side). */
 void drive_real(struct table *t, const char *column, double v);
