@@ -13,6 +13,23 @@ const struct arch *arch_get(enum arch_id id)
     return &arch_llama;
 }
 
+bool arch_has(const struct model_config *c, enum condition when)
+{
+    switch (when) {
+    case WHEN_ALWAYS:
+        break;
+    case WHEN_BIAS:
+        return c->attention_bias;
+    case WHEN_QK_NORM:
+        return c->arch == ARCH_QWEN3;
+    case WHEN_DENSE:
+        return c->n_experts == 0;
+    case WHEN_EXPERTS:
+        return c->n_experts > 0;
+    }
+    return true;
+}
+
 size_t arch_dim(const struct model_config *c, enum dim d)
 {
     switch (d) {
@@ -26,6 +43,8 @@ size_t arch_dim(const struct model_config *c, enum dim d)
         return c->n_heads * c->head_dim;
     case DIM_KH:
         return c->n_kv_heads * c->head_dim;
+    case DIM_QKV:
+        return (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
     case DIM_H_COUNT:
         return c->n_heads;
     case DIM_HEAD:

@@ -1,18 +1,18 @@
+/* Which tensor of a set becomes which matrix or vector of the model. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fmath.h"
-#include "model/model.h"
+#include "base/buf.h"
+#include "model/bind_internal.h"
 
 enum { NAME_B = 160 };
 
-struct binding {
-    struct model *m;
-    const struct tensors *set;
-    bool *used; // (count) tensors that found a place
-    const struct tensor *t[ROLE_COUNT];
-    struct err *err;
-};
+enum status bind_in_file(const struct binding *b, const struct tensor *t, enum status s)
+{
+    if (s && b->err)
+        err_prefix(b->err, "%s", tensors_file_of(b->set, t));
+    return s;
+}
 
 static enum status find(struct binding *b, const char *name, const struct tensor **out)
 {
@@ -26,15 +26,17 @@ static enum status find(struct binding *b, const char *name, const struct tensor
     return OK;
 }
 
-static bool dtype_fits(enum tensor_kind kind, const struct tensor *t)
+static bool type_fits(enum tensor_kind kind, const struct tensor *t)
 {
+    const struct quant_type *q = quant_type(t->quant);
     switch (kind) {
     case KIND_VECTOR:
-        return t->quant == QUANT_BF16 || t->quant == QUANT_F32;
-    case KIND_BF16:
-        return t->quant == QUANT_BF16;
-    case KIND_BYTES:
-        return strcmp(t->type_name, "U8") == 0;
+    case KIND_TRANSPOSED:
+        return q && q->block == 1;
+    case KIND_MATRIX:
+        return q && q->decode;
+    case KIND_CODES:
+        return t->quant == QUANT_MXFP4_SPLIT || strcmp(t->type_name, "U8") == 0;
     case KIND_SCALES:
         return strcmp(t->type_name, "U8") == 0 || strcmp(t->type_name, "F8_E8M0") == 0; // newer files name it
     }
@@ -44,11 +46,11 @@ static bool dtype_fits(enum tensor_kind kind, const struct tensor *t)
 static enum status check(const struct binding *b, const struct tensor *t, enum tensor_kind kind, const size_t *shape,
                          size_t n_dims)
 {
-    static const char *const wanted[] = {"BF16 or F32", "BF16", "U8", "U8 or F8_E8M0"};
+    static const char *const wanted[] = {"F32, BF16 or F16", "weights", "F32, BF16 or F16", "U8", "U8 or F8_E8M0"};
     const char *file = tensors_file_of(b->set, t);
-    if (!dtype_fits(kind, t))
-        return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%s': expected dtype %s, found %s", file, t->name,
-                       wanted[kind], t->type_name);
+    if (!type_fits(kind, t))
+        return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%s': expected %s, found %s", file, t->name, wanted[kind],
+                       t->type_name);
     bool same = t->n_dims == n_dims;
     for (size_t i = 0; i < n_dims && same; i++)
         same = t->shape[i] == shape[i];
@@ -61,272 +63,78 @@ static enum status check(const struct binding *b, const struct tensor *t, enum t
     return err_set(b->err, ERR_SHAPE, "%s: tensor '%s': expected shape %s, found %s", file, t->name, expected, found);
 }
 
+static void layer_name(const struct binding *b, size_t layer, const struct tensor_spec *spec, char name[NAME_B])
+{
+    (void)snprintf(name, NAME_B, "%s%zu.%s", b->layout->prefix, layer, spec->suffix);
+}
+
+/* What a token reads of it: k of E experts. */
+static uint64_t decode_bytes(const struct model_config *c, const struct tensor_spec *spec, const struct tensor *t)
+{
+    return spec->dims[0] == DIM_E && spec->n_dims > 1 && spec->role != ROLE_ROUTER
+               ? t->n_bytes / c->n_experts * c->n_experts_used
+               : t->n_bytes;
+}
+
 static enum status find_spec(struct binding *b, size_t layer, const struct tensor_spec *spec)
 {
-    if (spec->when == WHEN_BIAS && !b->m->config.attention_bias)
-        return OK;
+    const struct model_config *c = &b->m->config;
+    const struct tensor *t;
     char name[NAME_B];
     size_t shape[4];
-    (void)snprintf(name, sizeof name, "model.layers.%zu.%s", layer, spec->suffix);
+    if (!arch_has(c, spec->when))
+        return OK;
+    layer_name(b, layer, spec, name);
     for (size_t i = 0; i < spec->n_dims; i++)
-        shape[i] = arch_dim(&b->m->config, spec->dims[i]);
-    enum status s = find(b, name, &b->t[spec->role]);
-    return s ? s : check(b, b->t[spec->role], spec->kind, shape, spec->n_dims);
+        shape[i] = arch_dim(c, spec->dims[i]);
+    enum status s = find(b, name, &t);
+    if (s || (s = check(b, t, spec->kind, shape, spec->n_dims)))
+        return s;
+    b->t[spec->role] = t;
+    b->kinds[spec->role] = spec->kind;
+    b->m->decode_b += decode_bytes(c, spec, t);
+    if ((spec->kind == KIND_MATRIX && spec->role != ROLE_ROUTER) || spec->kind == KIND_TRANSPOSED)
+        b->types[t->quant] = true;
+    if (spec->kind == KIND_CODES)
+        b->types[QUANT_MXFP4_SPLIT] = true;
+    return OK;
 }
 
 static enum status find_specs(struct binding *b, size_t layer, const struct tensor_spec *specs)
 {
-    for (const struct tensor_spec *p = specs; p->role != ROLE_NONE; p++) {
-        enum status s = find_spec(b, layer, p);
-        if (s)
-            return s;
-    }
-    return OK;
-}
-
-static float element(enum quant q, const uint8_t *data, size_t i)
-{
-    if (q == QUANT_F32) {
-        float f;
-        memcpy(&f, data + 4 * i, sizeof f);
-        return f;
-    }
-    uint16_t u;
-    memcpy(&u, data + 2 * i, sizeof u);
-    return bf16_to_f32(u);
-}
-
-static bool finite(float x)
-{
-    return x - x == 0; // false for infinities and NaN
-}
-
-/* The values of a tensor as fp32. */
-static enum status read_values(struct binding *b, const struct tensor *t, size_t n, float *out)
-{
-    void *p = NULL;
     enum status s = OK;
-    if (!t->data) {
-        if ((s = mem_alloc(&p, t->n_bytes, 1, t->name, b->err)))
-            return s;
-        tensor_read(t, 0, t->n_bytes, p);
-    }
-    const uint8_t *data = t->data ? t->data : p;
-    for (size_t i = 0; i < n && !s; i++) {
-        out[i] = element(t->quant, data, i);
-        if (!finite(out[i]))
-            s = err_set(b->err, ERR_RANGE, "%s: tensor '%s': expected finite values, found none at index %zu",
-                        tensors_file_of(b->set, t), t->name, i);
-    }
-    mem_free(p);
-    tensors_drop(b->set, t);
+    for (const struct tensor_spec *p = specs; p->role != ROLE_NONE && !s; p++)
+        s = find_spec(b, layer, p);
     return s;
 }
 
-static size_t n_values(const struct tensor *t)
+/* Of several ways to store the same, the one whose first tensor is there; without any, the first that
+ * this model could have, for the message. */
+static const struct tensor_spec *way(const struct binding *b, size_t layer, const struct tensor_spec *const *ways)
 {
-    return t->n_bytes / (t->quant == QUANT_F32 ? 4 : 2);
-}
-
-/* The values of up to three tensors, one behind the other, as one fp32 vector of the backend. */
-static enum status vector(struct binding *b, const enum role *roles, size_t n_roles, float **out)
-{
-    struct model *m = b->m;
-    const struct backend_ops *ops = m->backend->ops;
-    size_t n = 0;
-    void *host = NULL;
-    void *dev = NULL;
-    for (size_t i = 0; i < n_roles; i++) {
-        if (!b->t[roles[i]])
-            return OK; // the model has none of them
-        n += n_values(b->t[roles[i]]);
-    }
-    enum status s = mem_alloc(&host, n, sizeof(float), "a weight vector", b->err);
-    if (s)
-        return s;
-    float *v = host;
-    for (size_t i = 0; i < n_roles; i++) {
-        const struct tensor *t = b->t[roles[i]];
-        if ((s = read_values(b, t, n_values(t), v)))
-            goto done;
-        v += n_values(t);
-    }
-    if ((s = ops->alloc(m->backend, &dev, n * sizeof(float), "weight vector", b->err)))
-        goto done;
-    m->vectors[m->n_vectors++] = dev; // model_free releases it from here on
-    m->vector_b += n * sizeof(float);
-    if (!(s = ops->upload(m->backend, dev, host, n * sizeof(float), b->err)))
-        *out = dev;
-done:
-    mem_free(host);
-    return s;
-}
-
-static enum status vector_of(struct binding *b, enum role role, float **out)
-{
-    return vector(b, &role, 1, out);
-}
-
-/* Rows of row_b bytes of a tensor, from byte at_b on. */
-struct tensor_rows {
-    const struct tensor *t;
-    size_t at_b, row_b;
-};
-
-static void read_rows(const void *ctx, size_t row, size_t n, uint8_t *out)
-{
-    const struct tensor_rows *x = ctx;
-    tensor_read(x->t, x->at_b + row * x->row_b, n * x->row_b, out);
-}
-
-static struct row_reader reader_of(const struct tensor_rows *x)
-{
-    if (x->t->data)
-        return (struct row_reader){.base = x->t->data + x->at_b};
-    return (struct row_reader){.read = read_rows, .ctx = x};
-}
-
-/* Up to three tensors as one matrix; `rows` (n) is room for its readers. */
-static struct matrix_source source_of(const struct tensor *const *t, size_t n, bool interleave, struct tensor_rows *rows)
-{
-    struct matrix_source src = {
-        .name = t[0]->name, .quant = t[0]->quant, .n_cols = t[0]->shape[1], .n_parts = n, .interleave = interleave};
-    for (size_t i = 0; i < n; i++) {
-        rows[i] = (struct tensor_rows){.t = t[i], .row_b = t[i]->n_bytes / t[i]->shape[0]};
-        src.parts[i] = (struct matrix_part){.n_rows = t[i]->shape[0], .rows = reader_of(&rows[i])};
-    }
-    return src;
-}
-
-static enum status new_matrix(struct binding *b, const struct matrix_source *src, const struct tensor *t,
-                              struct matrix **out)
-{
-    enum status s = b->m->backend->ops->matrix_new(b->m->backend, out, src, b->err);
-    if (s && b->err)
-        err_prefix(b->err, "%s", tensors_file_of(b->set, t));
-    return s;
-}
-
-static enum status matrix(struct binding *b, const struct tensor *const *t, size_t n, bool interleave,
-                          struct matrix **out)
-{
-    struct tensor_rows rows[3];
-    struct matrix_source src = source_of(t, n, interleave, rows);
-    enum status s = new_matrix(b, &src, t[0], out);
-    for (size_t i = 0; i < n; i++)
-        tensors_drop(b->set, t[i]);
-    return s;
-}
-
-/* Rows of one expert of a [E, in, out] tensor of 2-byte values: [out, in]. */
-struct transposed {
-    const struct tensor *t;
-    size_t at_b;
-};
-
-static void read_transposed(const void *ctx, size_t row, size_t n, uint8_t *out)
-{
-    const struct transposed *x = ctx;
-    size_t n_in = x->t->shape[1];
-    size_t n_out = x->t->shape[2];
-    for (size_t i = 0; i < n_in; i++)
-        for (size_t r = 0; r < n; r++)
-            tensor_read(x->t, x->at_b + (i * n_out + row + r) * 2, 2, out + (r * n_in + i) * 2);
-}
-
-/* The E matrices of one expert tensor: MXFP4 blocks with scales, or bf16 transposed. */
-static enum status experts(struct binding *b, enum role role, enum role scale_role, struct matrix **out)
-{
-    const struct tensor *t = b->t[role];
-    const struct tensor *scales = b->t[scale_role];
-    size_t n_experts = t->shape[0];
-    size_t expert_b = t->n_bytes / n_experts;
-    enum status s = OK;
-    for (size_t e = 0; e < n_experts && !s; e++) {
+    const struct tensor_spec *first = NULL;
+    for (; *ways; ways++) {
         char name[NAME_B];
-        (void)snprintf(name, sizeof name, "%.120s[%zu]", t->name, e);
-        struct transposed x = {t, e * expert_b};
-        struct tensor_rows rows = {t, e * expert_b, expert_b / t->shape[1]};
-        struct tensor_rows scale_rows = {.t = scales};
-        struct matrix_source src = {.name = name, .n_parts = 1};
-        if (scales) {
-            src.quant = QUANT_MXFP4_SPLIT;
-            src.n_cols = t->shape[2] * 32;
-            scale_rows.row_b = t->shape[2];
-            scale_rows.at_b = e * (scales->n_bytes / n_experts);
-            src.parts[0] = (struct matrix_part){
-                .n_rows = t->shape[1], .rows = reader_of(&rows), .scales = reader_of(&scale_rows)};
-        } else {
-            src.quant = QUANT_BF16;
-            src.n_cols = t->shape[1];
-            src.parts[0] = (struct matrix_part){.n_rows = t->shape[2], .rows = {.read = read_transposed, .ctx = &x}};
-        }
-        s = new_matrix(b, &src, t, &out[e]);
+        if (!arch_has(&b->m->config, (*ways)->when))
+            continue;
+        first = first ? first : *ways;
+        layer_name(b, layer, *ways, name);
+        if (tensors_find(b->set, name))
+            return *ways;
     }
-    tensors_drop(b->set, t);
-    if (scales)
-        tensors_drop(b->set, scales);
-    return s;
+    return first;
 }
 
-static enum status bind_attention(struct binding *b, struct layer *l)
-{
-    const struct tensor *const qkv[] = {b->t[ROLE_Q], b->t[ROLE_K], b->t[ROLE_V]};
-    const enum role qkv_bias[] = {ROLE_Q_BIAS, ROLE_K_BIAS, ROLE_V_BIAS};
-    enum status s;
-    if ((s = vector_of(b, ROLE_ATTN_NORM, &l->attn_norm)) || (s = matrix(b, qkv, 3, false, &l->qkv)) ||
-        (s = vector(b, qkv_bias, 3, &l->qkv_bias)) || (s = vector_of(b, ROLE_Q_NORM, &l->q_norm)) ||
-        (s = vector_of(b, ROLE_K_NORM, &l->k_norm)) || (s = vector_of(b, ROLE_SINKS, &l->sinks)) ||
-        (s = matrix(b, &b->t[ROLE_O], 1, false, &l->o)))
-        return s;
-    return vector_of(b, ROLE_O_BIAS, &l->o_bias);
-}
-
-static enum status bind_experts(struct binding *b, struct layer *l)
-{
-    struct model *m = b->m;
-    size_t n = m->config.n_experts;
-    void *p;
-    enum status s;
-    if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_gate_up, b->err)))
-        return s;
-    l->expert_gate_up = p;
-    if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_down, b->err)))
-        return s;
-    l->expert_down = p;
-    if ((s = matrix(b, &b->t[ROLE_ROUTER], 1, false, &l->router)) ||
-        (s = vector_of(b, ROLE_ROUTER_BIAS, &l->router_bias)) ||
-        (s = vector_of(b, ROLE_EXPERTS_GATE_UP_BIAS, &l->gate_up_bias)) ||
-        (s = vector_of(b, ROLE_EXPERTS_DOWN_BIAS, &l->down_bias)) ||
-        (s = experts(b, ROLE_EXPERTS_GATE_UP, ROLE_EXPERTS_GATE_UP_SCALES, l->expert_gate_up)) ||
-        (s = experts(b, ROLE_EXPERTS_DOWN, ROLE_EXPERTS_DOWN_SCALES, l->expert_down)))
-        return s;
-    l->moe = (struct moe){.n_experts = n,
-                          .n_used = m->config.n_experts_used,
-                          .gate_up = l->expert_gate_up,
-                          .down = l->expert_down,
-                          .gate_up_bias = l->gate_up_bias,
-                          .down_bias = l->down_bias,
-                          .n_ff = m->config.n_ff,
-                          .glu = m->glu};
-    return OK;
-}
-
-static enum status bind_layer(struct binding *b, const struct ffn_layout *ffn, size_t i)
+static enum status bind_layer(struct binding *b, size_t i)
 {
     struct layer *l = &b->m->layers[i];
     enum status s;
     memset(b->t, 0, sizeof b->t);
-    if ((s = find_specs(b, i, b->m->arch->layer)) || (s = find_specs(b, i, ffn->specs)) ||
-        (s = bind_attention(b, l)) || (s = vector_of(b, ROLE_MLP_NORM, &l->mlp_norm)))
-        return s;
     l->window = b->m->config.windows[i];
-    if (b->m->config.n_experts)
-        return bind_experts(b, l);
-    const struct tensor *const gate_up[] = {b->t[ROLE_GATE], b->t[ROLE_UP]};
-    if ((s = matrix(b, gate_up, 2, true, &l->gate_up)))
+    if ((s = find_specs(b, i, b->layout->rest)) || (s = find_specs(b, i, way(b, i, b->layout->attention))) ||
+        (s = find_specs(b, i, way(b, i, b->layout->ffn))))
         return s;
-    return matrix(b, &b->t[ROLE_DOWN], 1, false, &l->down);
+    return make_layer(b, l);
 }
 
 /* Embedding rows stay as they are stored, and are read for as long as the model lives; a tied head is
@@ -338,31 +146,22 @@ static enum status bind_ends(struct binding *b)
     const size_t shape[2] = {c->vocab_size, c->d_model};
     const struct tensor *t;
     enum status s;
-    if ((s = find(b, "model.embed_tokens.weight", &t)) || (s = check(b, t, KIND_BF16, shape, 2)))
+    if ((s = find(b, b->layout->embed, &t)) || (s = check(b, t, KIND_MATRIX, shape, 2)))
         return s;
-    struct tensor_rows rows;
-    struct matrix_source src = source_of(&t, 1, false, &rows);
-    if ((s = m->backend->ops->table_new(m->backend, &m->embed, &src, b->err)) ||
-        (s = find(b, "model.norm.weight", &b->t[ROLE_MLP_NORM])) ||
+    const struct slice table = {.t = t, .n_rows = shape[0], .n_cols = shape[1]};
+    b->types[t->quant] = true;
+    m->decode_b += t->n_bytes / c->vocab_size; // a row
+    if ((s = bind_in_file(b, t, rows_new_table(m->backend, &m->embed, &table, b->err))) ||
+        (s = find(b, b->layout->norm, &b->t[ROLE_MLP_NORM])) ||
         (s = check(b, b->t[ROLE_MLP_NORM], KIND_VECTOR, &c->d_model, 1)) ||
-        (s = vector_of(b, ROLE_MLP_NORM, &m->final_norm)))
+        (s = make_vector(b, ROLE_MLP_NORM, &m->final_norm)))
         return s;
-    if (!c->tied && ((s = find(b, "lm_head.weight", &t)) || (s = check(b, t, KIND_BF16, shape, 2))))
+    m->decode_b += b->t[ROLE_MLP_NORM]->n_bytes;
+    if (!c->tied && ((s = find(b, b->layout->head, &t)) || (s = check(b, t, KIND_MATRIX, shape, 2))))
         return s;
-    return matrix(b, &t, 1, false, &m->lm_head);
-}
-
-/* The layout whose first tensor is there; the first layout, for its message, when none is. */
-static const struct ffn_layout *choose_layout(const struct binding *b)
-{
-    const struct ffn_layout *list = b->m->arch->ffn;
-    for (const struct ffn_layout *p = list; p->specs; p++) {
-        char name[NAME_B];
-        (void)snprintf(name, sizeof name, "model.layers.0.%s", p->specs[0].suffix);
-        if (tensors_find(b->set, name))
-            return p;
-    }
-    return list;
+    b->types[t->quant] = true;
+    m->decode_b += t->n_bytes;
+    return make_matrix(b, t, &m->lm_head);
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -372,25 +171,72 @@ static bool ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
+static bool is_redundant(const struct binding *b, const char *name)
+{
+    bool known = b->m->config.tied && strcmp(name, b->layout->head) == 0;
+    for (const char *const *p = b->layout->ignored; *p; p++)
+        known = known || ends_with(name, *p);
+    return known;
+}
+
 /* A tensor nobody asked for means a model we do not know: a bias left out would not crash, only be
- * wrong. Two are known to be redundant. */
+ * wrong. */
 static enum status check_all_used(const struct binding *b)
 {
     for (size_t i = 0; i < tensors_count(b->set); i++) {
         const struct tensor *t = tensors_at(b->set, i);
-        bool redundant = ends_with(t->name, ".rotary_emb.inv_freq") ||
-                         (b->m->config.tied && strcmp(t->name, "lm_head.weight") == 0);
-        if (!b->used[i] && !redundant)
+        if (!b->used[i] && !is_redundant(b, t->name))
             return err_set(b->err, ERR_UNSUPPORTED, "%s: tensor '%.200s': expected no such tensor in %s with %zu layers",
                            tensors_file_of(b->set, t), t->name, b->m->arch->name, b->m->config.n_layers);
     }
     return OK;
 }
 
+/* "mxfp4+q8_0": the types of the matrices, fewest bits first; the router's, a thousandth of them, is left out. */
+static enum status name_format(struct binding *b)
+{
+    struct buf text = BUF_INIT;
+    bool named[QUANT_NONE] = {false};
+    const struct quant_type *last = NULL;
+    for (;;) {
+        const struct quant_type *best = NULL;
+        size_t best_at = 0;
+        for (size_t i = 0; i < QUANT_NONE; i++) {
+            const struct quant_type *q = quant_type((enum quant)i);
+            if (b->types[i] && !named[i] && (!best || q->block_b * best->block < best->block_b * q->block)) {
+                best = q;
+                best_at = i;
+            }
+        }
+        if (!best)
+            break;
+        named[best_at] = true;
+        if (!last || strcmp(last->name, best->name) != 0)
+            buf_printf(&text, "%s%s", text.n ? "+" : "", best->name);
+        last = best;
+    }
+    char *copy = NULL;
+    enum status s = buf_status(&text, "weight format", b->err);
+    if (!s)
+        s = arena_strndup(b->m->arena, &copy, text.data, text.n, b->err);
+    b->m->weight_format = copy;
+    buf_release(&text);
+    return s;
+}
+
+static const struct layout *choose_layout(const struct tensors *set)
+{
+    static const struct layout *const layouts[] = {&layout_hf, &layout_gguf, &layout_original};
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        if (tensors_find(set, layouts[i]->embed))
+            return layouts[i];
+    return layouts[0];
+}
+
 enum status bind_weights(struct model *m, struct err *err)
 {
     const struct tensors *set = m->tensors;
-    struct binding b = {.m = m, .set = set, .err = err};
+    struct binding b = {.m = m, .set = set, .layout = choose_layout(set), .err = err};
     void *p;
     enum status s;
     if (tensors_count(set) == 0)
@@ -405,13 +251,11 @@ enum status bind_weights(struct model *m, struct err *err)
     if ((s = mem_alloc(&p, tensors_count(set), sizeof(bool), "tensor marks", err)))
         return s;
     b.used = p;
-    const struct ffn_layout *ffn = choose_layout(&b);
-    m->weight_format = ffn->weight_format;
     s = bind_ends(&b);
     for (size_t i = 0; i < m->config.n_layers && !s; i++)
-        s = bind_layer(&b, ffn, i);
-    if (!s)
-        s = check_all_used(&b);
+        s = bind_layer(&b, i);
+    if (!s && !(s = check_all_used(&b)))
+        s = name_format(&b);
     mem_free(b.used);
     return s;
 }

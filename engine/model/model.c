@@ -94,7 +94,7 @@ static void fill_info(struct source *o)
     struct model *m = o->m;
     const struct model_config *c = &m->config;
     struct model_info *info = &m->info;
-    struct params p = params_count(c, strcmp(m->weight_format, "mxfp4+bf16") == 0);
+    struct params p = params_count(c);
     qsort(o->files, o->n_files, sizeof *o->files, by_text);
     info->name = o->name;
     info->dir = o->dir;
@@ -119,7 +119,7 @@ static void fill_info(struct source *o)
     info->active_params = p.active;
     info->weights_file_b = m->source_b;
     info->weights_b = matrix_bytes_held(m) + m->vector_b;
-    info->decode_weights_b = p.decode_b;
+    info->decode_weights_b = m->decode_b;
     info->kv_b_per_tok_full = p.kv_full_b;
     info->kv_b_per_tok_window = p.kv_window_b;
     info->n_files = o->n_files;

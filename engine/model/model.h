@@ -43,7 +43,8 @@ struct model {
     float **vectors; // all dev vectors, for model_free
     size_t n_vectors, cap_vectors;
     uint64_t vector_b;
-    uint64_t source_b; // bytes of the tensors that were used
+    uint64_t source_b; // bytes of the tensors that were used, as stored
+    uint64_t decode_b; // of those that one token reads: k of E experts, one row of the embedding
     const char *weight_format;
     struct model_info info;
 };

@@ -61,6 +61,10 @@ static void shards_are_the_same_model(void **state)
         assert_int_equal(model_info(y)->n_files, model_info(x)->n_files + 3); // index and two more files
         assert_true(model_info(x)->weights_file_b == model_info(y)->weights_file_b);
         assert_true(model_info(x)->synthetic);
+        // every active weight once, in 2 bytes or in MXFP4's 17 for 32, and a row of the embedding
+        const struct model_info *i = model_info(x);
+        uint64_t packed = i->n_layers * i->n_experts_used * 3 * i->d_model * i->n_ff;
+        assert_true(i->decode_weights_b == 2 * (i->active_params - packed + i->d_model) + packed / 32 * 17);
         model_free(x);
         model_free(y);
     }

@@ -126,27 +126,26 @@ static void published_counts(void **state)
     c.attention_bias = c.sinks = true;
     for (size_t i = 0; i < 24; i += 2)
         c.windows[i] = 128;
-    p = params_count(&c, true);
+    p = params_count(&c);
     assert_int_equal(p.total, 20914757184);
     assert_int_equal(p.active, 3608307264);
-    assert_int_equal(p.decode_b, 3708089088); // 2 x (active - experts) + 17/32 x experts + one row: 3.708 GB (models.md 6)
     assert_int_equal(p.kv_full_b, 49152);
     assert_int_equal(p.kv_window_b, 24576);
     sizes(&c, 64, 5120, 25600, 64, 8, 128, 151936);
     c.arch = ARCH_QWEN3;
-    p = params_count(&c, false);
+    p = params_count(&c);
     assert_int_equal(p.total, 32762123264);
     assert_int_equal(p.active, 31984210944);
     assert_int_equal(p.kv_full_b, 262144);
     sizes(&c, 28, 1024, 3072, 16, 8, 128, 151936);
     c.arch = ARCH_QWEN3;
     c.tied = true;
-    p = params_count(&c, false);
+    p = params_count(&c);
     assert_int_equal(p.total, 596049920);
     assert_int_equal(p.active, 596049920);
     sizes(&c, 60, 7168, 20480, 56, 8, 128, 64000);
     c.arch = ARCH_LLAMA;
-    p = params_count(&c, false);
+    p = params_count(&c);
     assert_int_equal(p.total, 34388917248);
     assert_int_equal(p.active, 33930165248);
 }
