@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "quant/quant.h"
 
-/* The waist between the models and the machines: one const vtable per backend (cpu now, cuda later).
+/* The waist between the models and the machines: one const vtable per backend (cpu, cuda).
  * Pointers called dev live where the backend computes; callers move them by upload and download and
  * never look inside. numerics.md fixes every operator's bits; engine/cpu/ref.c is the definition in C.
  *
@@ -115,7 +115,7 @@ struct backend_counters {
 };
 
 struct backend_ops {
-    const char *name; /* "cpu" */
+    const char *name; /* "cpu", "cuda", "cuda-sim" */
     const char *(*isa)(const struct backend *b);
     size_t (*n_threads)(const struct backend *b);
     void (*free)(struct backend *b);
@@ -164,6 +164,12 @@ struct backend_ops {
     enum status (*kv_load)(struct kv *kv, size_t seq, const struct kv_saved *saved, struct err *err);
     void (*kv_drop)(struct kv *kv, struct kv_saved *saved); /* NULL is fine */
     void (*kv_count)(const struct kv *kv, struct kv_bytes *out);
+
+    /* A step: its operators run between begin and end, on these rows. A backend with memory of its own sends
+     * seq and pos at begin, and may run late: faults are complete, and what went wrong on the way is
+     * reported, at end. rows is borrowed until then. */
+    enum status (*begin)(struct backend *b, const struct rows *rows, struct err *err);
+    enum status (*end)(struct backend *b, const struct rows *rows, struct err *err);
 
     /* Operators. d, K, f are unpadded sizes. All return OK but for allocation failure. */
     /* x[t] = fp32 row ids[t] of the table. */

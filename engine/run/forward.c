@@ -315,12 +315,14 @@ enum status forward_run(struct forward *f, const struct step *step, struct err *
     enum status s = forward_reserve(f, step->n, err);
     f->step = step;
     f->rows = (struct rows){.n = step->n, .seq = step->seq, .pos = step->pos, .fault = step->fault};
-    if (s || (s = f->b->ops->embed(f->b, f->m->embed, step->ids, step->n, f->r.x, f->m->config.d_model, err)))
+    if (s || (s = f->b->ops->begin(f->b, &f->rows, err)) ||
+        (s = f->b->ops->embed(f->b, f->m->embed, step->ids, step->n, f->r.x, f->m->config.d_model, err)))
         return s;
     for (size_t i = 0; i < f->m->config.n_layers; i++)
         if ((s = f->m->arch->run_layer(f, i, err)))
             return s;
-    return run_head(f, err);
+    s = run_head(f, err);
+    return s ? s : f->b->ops->end(f->b, &f->rows, err);
 }
 
 const float *forward_logits(const struct forward *f)
