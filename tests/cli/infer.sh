@@ -191,7 +191,7 @@ hurt "a checkpoint with a byte too many" "model.safetensors" 'printf x >>model.s
 hurt "an empty checkpoint" "8 bytes of header length" ': >model.safetensors'
 hurt "a header of 2^64 bytes" "header" 'printf "\377\377\377\377\377\377\377\377" | dd of=model.safetensors conv=notrunc 2>/dev/null'
 hurt "a tensor of another name" "input_layernorm" 'sed -i "s/layers.1.input_layernorm/layers.1.input_layernorx/" model.safetensors'
-hurt "a dtype that is not the architecture's" "expected dtype" 'sed -i -E "0,/\"BF16\"/s//\"F16\" /" model.safetensors'
+hurt "a dtype that is not the architecture's" "expected weights, found I16" 'sed -i -E "0,/\"BF16\"/s//\"I16\" /" model.safetensors'
 hurt "a tensor that has no place" "no such tensor" 'sed -i -z -E "s/\"num_hidden_layers\": ?4/\"num_hidden_layers\":2/; s/(\"layer_types\": ?\[)[^]]*/\1\"sliding_attention\",\"full_attention\"/" config.json'
 hurt "a shape other than the config's" "expected shape" 'sed -i -E "s/\"num_local_experts\": ?6/\"num_local_experts\":5/" config.json'
 hurt "an unknown architecture" "FooForCausalLM" 'sed -i "s/GptOssForCausalLM/FooForCausalLM/" config.json'
