@@ -36,13 +36,14 @@ may_include() {
     engine/engine.h) echo base text ;;
     tools/lib/* | tools/man/*) echo base lib ;;
     tools/check/*) echo base lib check ;;
+    tools/convert/*) echo base quant format lib convert ;;
     tools/eval/*) echo base lib eval ;;
     tools/figure/*) echo base lib figure ;;
     tools/meter/*) echo base lib meter ;;
     tools/study/*) echo base lib study ;;
     tools/synth/*) echo base lib synth ;;
     tools/drive/*) echo base lib meter drive engine.h ;;
-    tools/*.c) [[ $1 =~ ^tools/($drivers)\.c$ ]] && echo base lib meter drive engine.h || echo base lib check eval figure study synth ;;
+    tools/*.c) [[ $1 =~ ^tools/($drivers)\.c$ ]] && echo base lib meter drive engine.h || echo base lib check convert eval figure study synth ;;
     esac
 }
 
@@ -75,6 +76,8 @@ engine/model/x.c run/session_internal.h
 tools/lib/x.c engine.h
 tools/accuracy.c engine.h
 tools/unify.c drive/load.h
+tools/convert/x.c model/model.h
+tools/synth/x.c format/gguf.h
 tools/latency.c run/forward.h
 engine/attic/x.c base/err.h
 END
