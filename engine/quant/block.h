@@ -29,7 +29,7 @@ static inline void put_u16(uint8_t *p, uint16_t v)
  * encoders give the same bytes with subnormals flushed and not. */
 static inline float inverse_or_0(float d)
 {
-    return (d < 0 ? -d : d) < 0x1p-100f ? 0 : 1.0f / d;
+    return __builtin_fabsf(d) < 0x1p-100f ? 0 : 1.0f / d;
 }
 
 /* all_finite - false for a NaN or an infinity among n values. */

@@ -69,7 +69,7 @@ bool mxfp4_block_encode(const float *x, uint8_t *block)
     float size[MXFP4_GROUP];
     float amax = 0;
     for (unsigned i = 0; i < MXFP4_GROUP; i++) {
-        float a = x[i] < 0 ? -x[i] : x[i];
+        float a = __builtin_fabsf(x[i]);
         size[i] = a < 0x1p-126f ? 0 : a; // subnormals: the same bytes whether the unit flushes them or not
         amax = size[i] > amax ? size[i] : amax;
     }

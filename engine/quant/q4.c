@@ -14,7 +14,7 @@ bool q4_0_encode(const float *x, uint8_t *block)
     float amax = 0;
     float largest = x[0];
     for (unsigned i = 0; i < 32; i++) {
-        float a = x[i] < 0 ? -x[i] : x[i];
+        float a = __builtin_fabsf(x[i]);
         if (a > amax) {
             amax = a;
             largest = x[i];

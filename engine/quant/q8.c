@@ -12,7 +12,7 @@ bool q8_0_encode(const float *x, uint8_t *block)
 {
     float amax = 0;
     for (unsigned i = 0; i < 32; i++) {
-        float a = x[i] < 0 ? -x[i] : x[i];
+        float a = __builtin_fabsf(x[i]);
         amax = a > amax ? a : amax;
     }
     float d = amax / 127.0f;
@@ -23,10 +23,9 @@ bool q8_0_encode(const float *x, uint8_t *block)
         return false;
     for (unsigned i = 0; i < 32; i++) { // ties away from zero, as everybody who writes this format has them
         float y = x[i] * inverse;
-        float a = y < 0 ? -y : y;
-        int q = (int)a;
-        q += a - (float)q >= 0.5f;
-        block[2 + i] = (uint8_t)(y < 0 ? -q : q);
+        int q = (int)y;
+        float rest = y - (float)q;
+        block[2 + i] = (uint8_t)(q + (rest >= 0.5f) - (rest <= -0.5f));
     }
     return true;
 }
