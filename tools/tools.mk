@@ -1,8 +1,8 @@
 # One executable per tools/*.c, linked with tools/drive (measuring over engine.h), libtools (tools/lib and
-# the rooms of single commands, which know base and lib only) and the engine.
+# the rooms of single commands, which know base and lib only; convert: format and quant too) and the engine.
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_BIN := $(TOOLS_SRC:tools/%.c=$(BIN)/%)
-LIB_ROOMS := lib check eval figure meter study synth
+LIB_ROOMS := lib check convert eval figure meter study synth
 LIB_SRC := $(sort $(wildcard $(LIB_ROOMS:%=tools/%/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/schema_text.o
 LIBTOOLS := $(B)/libtools.a

@@ -110,8 +110,13 @@ const char *tensors_generator(const struct tensors *s)
 
 void tensors_drop(const struct tensors *s, const struct tensor *t)
 {
+    tensors_drop_part(s, t, 0, t->n_bytes);
+}
+
+void tensors_drop_part(const struct tensors *s, const struct tensor *t, size_t at_b, size_t n_b)
+{
     if (!t->data)
         return;
     const struct mapfile *m = &s->files[t->file].map;
-    mapfile_drop(m, (size_t)(t->data - m->data), t->n_bytes);
+    mapfile_drop(m, (size_t)(t->data - m->data) + at_b, n_b);
 }

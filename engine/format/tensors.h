@@ -46,7 +46,9 @@ const char *tensors_file(const struct tensors *s, size_t i);
 const char *tensors_file_of(const struct tensors *s, const struct tensor *t); // path, for messages
 const char *tensors_generator(const struct tensors *s); // what wrote the weights, if it said so, or NULL
 
-/* tensors_drop - the tensor will not be read again soon: its pages need not stay in memory. */
+/* tensors_drop - the tensor will not be read again soon: its pages need not stay in memory.
+ * tensors_drop_part - the same of bytes [at_b, at_b + n_b) of it. */
 void tensors_drop(const struct tensors *s, const struct tensor *t);
+void tensors_drop_part(const struct tensors *s, const struct tensor *t, size_t at_b, size_t n_b);
 
 #endif

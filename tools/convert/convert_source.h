@@ -1,0 +1,28 @@
+#ifndef ASSAY_CONVERT_CONVERT_SOURCE_H
+#define ASSAY_CONVERT_CONVERT_SOURCE_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "convert/convert_plan.h"
+#include "format/config.h"
+#include "format/tensors.h"
+#include "format/tokfile.h"
+
+/* A model as it is read: a Hugging Face directory. */
+struct convert_source {
+    struct arena *arena;
+    const char *dir, *name; /* name: the last part of the directory's true path */
+    struct model_config config;
+    struct tensors *set;
+    bool has_tokenizer;
+    struct tokfile tokenizer;
+    const char **files; /* base names of all that was read, as the engine lists them for a model's digest */
+    size_t n_files;
+};
+
+/* source_open - config, tensors (mapped) and tokenizer. ERR_MISSING, ERR_FORMAT, ... as their readers say;
+ * ERR_UNSUPPORTED for a source of another kind. The caller closes, after OK. */
+enum status source_open(struct convert_source *out, const char *source, struct err *err);
+void source_close(struct convert_source *s); /* safe on a zeroed struct */
+
+#endif
