@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/mapfile.h"
 #include "format/hfconfig.h"
 #include "format/safetensors.h"
 #include "lib/paths.h"
@@ -20,18 +19,6 @@ static enum status path_of(const struct convert_source *s, const char *name, str
     buf_clear(out);
     buf_printf(out, "%s/%s", s->dir, name);
     return buf_status(out, "path", err);
-}
-
-static enum status read_tokenizer(struct convert_source *s, const char *path, struct err *err)
-{
-    struct mapfile m;
-    enum status st = mapfile_open(&m, path, err);
-    if (st)
-        return st;
-    st = tokfile_read_json(&s->tokenizer, m.data ? (const char *)m.data : "", m.size, path, err);
-    s->has_tokenizer = !st;
-    mapfile_close(&m);
-    return st;
 }
 
 static enum status list_files(struct convert_source *s, struct err *err)
@@ -74,7 +61,7 @@ static enum status open_all(struct convert_source *s, const char *dir, struct er
     if (!st && !(st = path_of(s, "generation_config.json", &path, err)) && path_exists(path.data))
         st = hfconfig_read_generation(&s->config, path.data, err);
     if (!st && !(st = path_of(s, "tokenizer.json", &path, err)) && path_exists(path.data))
-        st = read_tokenizer(s, path.data, err);
+        s->has_tokenizer = !(st = tokfile_open(&s->tokenizer, path.data, err));
     buf_release(&path);
     if (!st)
         st = safetensors_open(&s->set, s->dir, err);

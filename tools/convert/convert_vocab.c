@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "convert/convert_meta.h"
 #include "format/tokletters.h"
 #include "lib/paths.h"
@@ -10,6 +11,16 @@
 /* The tokenizer.* keys. */
 
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER, TYPE_UNUSED, TYPE_BYTE };
+
+/* An SPM piece of several characters that nothing merges: tokenizer.json cannot form it, tokenizer.model has
+ * such pieces as user defined (Yi's <|im_start|>). A normal one could be formed from its parts by scores. */
+static bool is_whole(const struct tokfile *f, size_t id)
+{
+    size_t n;
+    uint32_t cp;
+    const char *text = tokfile_text(f, (int32_t)id, &n);
+    return f->kind == TOKFILE_SPM && !(f->flags[id] & TOKFILE_MERGED) && utf8_decode((const uint8_t *)text, n, &cp) < n;
+}
 
 static int32_t type_of(const struct tokfile *f, size_t id)
 {
@@ -22,9 +33,9 @@ static int32_t type_of(const struct tokfile *f, size_t id)
         return TYPE_BYTE;
     if (f->kind == TOKFILE_SPM && n == 5 && memcmp(text, "<unk>", 5) == 0)
         return TYPE_UNKNOWN;
-    if (flags & TOKFILE_SPECIAL)
-        return TYPE_CONTROL;
-    return flags & (TOKFILE_ADDED | TOKFILE_USER) ? TYPE_USER : TYPE_NORMAL;
+    if (flags & TOKFILE_ADDED)
+        return flags & TOKFILE_SPECIAL ? TYPE_CONTROL : TYPE_USER;
+    return flags & TOKFILE_USER || is_whole(f, id) ? TYPE_USER : TYPE_NORMAL;
 }
 
 /* Text of an id as GGUF spells it: pieces of byte-level vocabularies in letters, all else as it is. */
