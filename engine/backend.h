@@ -216,6 +216,11 @@ static inline size_t operand_ld(size_t k)
  * ERR_USAGE for another name (listing those there are), ERR_DEVICE when this CPU lacks it. */
 enum status cpu_backend_new(struct backend **out, const char *isa, size_t n_threads, struct err *err);
 
+/* cuda_backend_new - name: "cuda", the first CUDA device; "cuda-sim", the same kernels run slowly on the host, for
+ * tests. memory_b: device memory to use, 0 = what is free. ERR_DEVICE where there is none or the build has
+ * no CUDA, ERR_USAGE for another name, ERR_MEMORY with the numbers when memory_b is more than is free. */
+enum status cuda_backend_new(struct backend **out, const char *name, uint64_t memory_b, struct err *err);
+
 /* cpu_isa_list - NUL-ended list of the instruction sets this CPU can run, best last. Static. */
 const char *const *cpu_isa_list(void);
 
