@@ -33,7 +33,7 @@ struct model_info {
     const char *backend;      /* "cpu" */
     const char *isa;          /* in use */
     const char *numerics;     /* "exact" */
-    bool synthetic;           /* made by synth (generation_config or metadata says so) */
+    bool synthetic;           /* made by synth or by a synthetic: source (metadata says so) */
     size_t n_threads;
     size_t n_layers, d_model, n_ff, n_heads, n_kv_heads, head_dim, vocab_size;
     size_t n_experts, n_experts_used; /* 0 for dense models */
@@ -49,6 +49,7 @@ struct model_info {
     size_t n_files;
     const char *const *files; /* every file that was read, base names, sorted */
     const char *dir;          /* directory they lie in */
+    const char *definition;   /* of weights that lie in no file: all that they are made from; else NULL */
     size_t n_stop_ids;
     const int32_t *stop_ids;
     int32_t prefix_id; /* stands for an empty text: BOS, else EOS, of the tokenizer, else of the config; -1 */

@@ -1,6 +1,7 @@
 #include "base/mem.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,27 @@ struct block {
     size_t cap;
     uint8_t *data;
 };
+
+uint64_t mem_available_b(const char *meminfo)
+{
+    static const char key[] = "MemAvailable:";
+    char line[256];
+    uint64_t out = UINT64_MAX;
+    FILE *f = fopen(meminfo, "r");
+    if (!f)
+        return out;
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, key, sizeof key - 1) != 0)
+            continue;
+        char *end;
+        unsigned long long kib = strtoull(line + sizeof key - 1, &end, 10);
+        if (strcmp(end, " kB\n") == 0 && kib <= UINT64_MAX / 1024)
+            out = kib * 1024;
+        break;
+    }
+    (void)fclose(f);
+    return out;
+}
 
 struct arena {
     struct block *head;

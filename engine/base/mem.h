@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -16,6 +17,10 @@ bool size_add(size_t a, size_t b, size_t *out);
  * n * size == 0 gives a valid pointer. Caller frees with mem_free. */
 enum status mem_alloc(void **out, size_t n, size_t size, const char *what, struct err *err);
 void mem_free(void *p);
+
+/* mem_available_b - bytes that could be taken now without swapping, as the file meminfo ("/proc/meminfo", or
+ * a stand-in for tests) has them under MemAvailable; UINT64_MAX where it says nothing. */
+uint64_t mem_available_b(const char *meminfo);
 
 /* mem_fail_after - test hook: make the n-th allocation from now (1 = the next) fail once; 0 turns it
  * off. Thread-local, so tests in one thread do not disturb pools. */

@@ -10,7 +10,7 @@
 #include "model/params.h"
 
 /* The first that matches is taken. */
-static const struct source_kind *const kinds[] = {&source_hf};
+static const struct source_kind *const kinds[] = {&source_synthetic, &source_hf};
 
 static enum chat_format chat_format_of(const struct model *m, bool has_template)
 {
@@ -139,16 +139,15 @@ static const struct source_kind *kind_of(const char *text)
 static enum status check_source(const char *text, struct err *err)
 {
     size_t n = strlen(text);
-    if (strncmp(text, "synthetic:", 10) == 0 || strncmp(text, "http://", 7) == 0 ||
-        strncmp(text, "https://", 8) == 0 || (n > 5 && strcmp(text + n - 5, ".gguf") == 0))
-        return err_set(err, ERR_UNSUPPORTED, "model '%s': expected a Hugging Face directory, found another kind of source",
-                       text);
+    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 ||
+        (n > 5 && strcmp(text + n - 5, ".gguf") == 0))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "model '%s': expected a Hugging Face directory or synthetic:NAME, found another kind of source", text);
     return OK;
 }
 
-static enum status open_all(struct source *o, const struct model_options *opt)
+static enum status open_all(struct source *o, const struct source_kind *kind, const struct model_options *opt)
 {
-    const struct source_kind *kind = kind_of(o->text);
     struct model *m = o->m;
     uint64_t from = clock_ns();
     long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -164,14 +163,15 @@ static enum status open_all(struct source *o, const struct model_options *opt)
     return OK;
 }
 
-enum status model_open(struct model **out, const char *source, const struct model_options *opt, struct err *err)
+enum status model_open_as(struct model **out, const struct source_kind *kind, const char *source, const void *own,
+                          const struct model_options *opt, struct err *err)
 {
     const struct model_options defaults = {.isa = "auto", .n_threads = 0};
     struct arena *a = NULL;
     void *p;
     char *text;
-    enum status s = check_source(source, err);
-    if (s || (s = arena_new(&a, 0, err)))
+    enum status s = arena_new(&a, 0, err);
+    if (s)
         return s;
     if ((s = arena_alloc(a, &p, 1, sizeof(struct model), err)) ||
         (s = arena_strndup(a, &text, source, strlen(source), err))) {
@@ -180,9 +180,9 @@ enum status model_open(struct model **out, const char *source, const struct mode
     }
     struct model *m = p;
     m->arena = a;
-    struct source o = {.m = m, .text = text, .err = err};
+    struct source o = {.m = m, .text = text, .own = own, .err = err};
     unsigned env = pool_numeric_env_enter();
-    s = open_all(&o, opt ? opt : &defaults);
+    s = open_all(&o, kind, opt ? opt : &defaults);
     pool_numeric_env_leave(env);
     if (s) {
         model_free(m);
@@ -190,6 +190,12 @@ enum status model_open(struct model **out, const char *source, const struct mode
     }
     *out = m;
     return OK;
+}
+
+enum status model_open(struct model **out, const char *source, const struct model_options *opt, struct err *err)
+{
+    enum status s = check_source(source, err);
+    return s ? s : model_open_as(out, kind_of(source), source, NULL, opt, err);
 }
 
 /* A model that failed half-way has matrices missing. */

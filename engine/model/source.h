@@ -15,6 +15,7 @@ struct source {
     const char **files; // base names of those read so far
     size_t n_files;
     bool has_template; // set by vocabulary: the files come with a chat template
+    const void *own;   // of the kind: what config found out, or was given instead of text
     struct err *err;
 };
 
@@ -25,7 +26,13 @@ struct source_kind {
     enum status (*weights)(struct source *s);    // m->tensors, m->info.synthetic
 };
 
-extern const struct source_kind source_hf; // a Hugging Face directory; matches what nothing else does
+extern const struct source_kind source_synthetic; // synthetic:NAME
+extern const struct source_kind source_hf;        // a Hugging Face directory; matches what nothing else does
+
+/* model_open_as - model_open with the kind known. own: what config would find out from `source`, which then
+ * only stands for it in messages; NULL: it does. Models of shapes that no source can name are opened so. */
+enum status model_open_as(struct model **out, const struct source_kind *kind, const char *source, const void *own,
+                          const struct model_options *opt, struct err *err);
 
 /* source_note_file - a file was read: the result's statement will name it. */
 enum status source_note_file(struct source *s, const char *name);

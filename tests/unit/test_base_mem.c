@@ -2,7 +2,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -136,12 +139,41 @@ static void sentences(void **state)
     }
 }
 
+static void available(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t b;
+    } cases[] = {
+        {"MemTotal:       24684084 kB\nMemFree:  1 kB\nMemAvailable:   18677148 kB\n", 18677148ull * 1024},
+        {"MemAvailable:          0 kB\n", 0},
+        {"MemAvailable: lots\n", UINT64_MAX},
+        {"MemAvailable: 99999999999999999999 kB\n", UINT64_MAX},
+        {"MemTotal: 5 kB\n", UINT64_MAX},
+        {"", UINT64_MAX},
+    };
+    char path[] = "/tmp/assay-mem-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        (void)fputs(cases[i].text, f);
+        assert_int_equal(fclose(f), 0);
+        assert_true(mem_available_b(path) == cases[i].b);
+    }
+    (void)unlink(path);
+    assert_true(mem_available_b(path) == UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_checked), cmocka_unit_test(heap_is_zeroed_and_aligned),
         cmocka_unit_test(arena_alignment_and_account), cmocka_unit_test(injected_failures),
-        cmocka_unit_test(buf_remembers_a_failure), cmocka_unit_test(sentences),
+        cmocka_unit_test(buf_remembers_a_failure), cmocka_unit_test(sentences), cmocka_unit_test(available),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/digest.h"
+#include "base/fmath.h"
 #include "synth/synth_shape.h"
 #include "synth/synth_tensors.h"
 

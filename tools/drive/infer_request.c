@@ -79,6 +79,9 @@ static enum status need_tokenizer(const struct reading *q)
 {
     if (model_tokenizer(q->m))
         return OK;
+    if (model_info(q->m)->definition)
+        return err_set(q->err, ERR_USAGE, "%s: expected token ids for the synthetic model '%s', which has no tokenizer, found text",
+                       q->where, model_info(q->m)->name);
     return err_set(q->err, ERR_MISSING, "%s: expected a tokenizer.json in '%s' for text, found none", q->where,
                    model_info(q->m)->dir);
 }

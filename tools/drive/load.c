@@ -10,8 +10,8 @@
 enum status load_prompt(const struct model *m, uint64_t seed, const char *name, size_t block, size_t request,
                         int32_t *out, size_t n, struct err *err)
 {
-    const struct tokenizer *t = model_tokenizer(m);
-    size_t n_ids = tokenizer_size(t);
+    const struct tokenizer *t = model_tokenizer(m); // NULL: every id is as good as another
+    size_t n_ids = t ? tokenizer_size(t) : model_info(m)->vocab_size;
     char key[256];
     (void)snprintf(key, sizeof key, "prompt/%s/%zu/%zu", name, block, request);
     const struct rng_key k = rng_key(seed, key);
@@ -22,7 +22,7 @@ enum status load_prompt(const struct model *m, uint64_t seed, const char *name, 
             if (tries > 1000 * (n + 1))
                 return err_set(err, ERR_UNSUPPORTED, "cannot draw a prompt: the tokenizer has almost no ordinary tokens");
             id = (int32_t)rng_below(&k, tries++, n_ids);
-        } while (!tokenizer_has_text(t, id) || tokenizer_is_special(t, id));
+        } while (t && (!tokenizer_has_text(t, id) || tokenizer_is_special(t, id)));
         out[i] = id;
     }
     return OK;

@@ -277,6 +277,21 @@ enum status prov_input_model(struct prov *p, const char *source, const char *nam
     return s ? s : add_model(p, source, name, d, err);
 }
 
+enum status prov_input_definition(struct prov *p, const char *source, const char *name, const char *definition,
+                                  struct err *err)
+{
+    uint8_t d[DIGEST_B];
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s\n", definition);
+    enum status s = buf_status(&b, "definition of a model", err);
+    if (!s)
+        s = digest_bytes(b.data, b.n, d, err);
+    if (!s)
+        s = add_model(p, source, name, d, err);
+    buf_release(&b);
+    return s;
+}
+
 /* The name of directory path (n bytes) from the name of in, a file below it: both end alike, and what
  * is left of the name is the directory's. A file outside of every tree has its base name only; then the
  * directory has its own. */

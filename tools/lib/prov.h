@@ -44,6 +44,11 @@ enum status prov_input_file(struct prov *p, const char *path, struct err *err);
 enum status prov_input_model(struct prov *p, const char *source, const char *name, const char *dir,
                              const char *const *files, size_t n, struct err *err);
 
+/* prov_input_definition - a model without files: its digest is the SHA-256 of definition and LF, all that its
+ * weights follow from. */
+enum status prov_input_definition(struct prov *p, const char *source, const char *name, const char *definition,
+                                  struct err *err);
+
 /* prov_input_name - recorded name of an input given by path, or of a directory something below which was
  * read (a task folder); NULL when there is none. Borrowed. */
 const char *prov_input_name(const struct prov *p, const char *path);

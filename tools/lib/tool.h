@@ -87,6 +87,11 @@ enum status tool_read_records(struct tool *t, const char *path, const char *sche
 enum status tool_input_model(struct tool *t, const char *source, const char *name, const char *dir,
                              const char *const *files, size_t n, struct err *err);
 
+/* tool_input_definition - the same for a model that lies in no file: its digest is that of the text that
+ * defines it. */
+enum status tool_input_definition(struct tool *t, const char *source, const char *name, const char *definition,
+                                  struct err *err);
+
 /* Writing: path NULL or "-" is stdout (then no statement, unless --statement names one). With
  * --format json tool_put_table writes {"rows":[...],"schema":...} instead of CSV. tool_put takes
  * bytes that have no table form (SVG, .gp, .tex, JSON documents) and the name of their schema. */

@@ -47,6 +47,12 @@ enum status tool_input_model(struct tool *t, const char *source, const char *nam
     return prov_input_model(t->prov, source, name, dir, files, n, err);
 }
 
+enum status tool_input_definition(struct tool *t, const char *source, const char *name, const char *definition,
+                                  struct err *err)
+{
+    return prov_input_definition(t->prov, source, name, definition, err);
+}
+
 /* A statement belongs beside a regular file, not beside /dev/null or a pipe. */
 static bool takes_statement(const char *path)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fmath.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -167,22 +168,6 @@ size_t synth_tensor_bytes(const struct synth_tensor *t)
 const char *synth_tensor_dtype(const struct synth_tensor *t)
 {
     return t->fill == SYNTH_NORMAL || t->fill == SYNTH_DECODED ? "BF16" : "U8";
-}
-
-uint16_t bf16_from_f64(double x)
-{
-    uint64_t bits = 0;
-    memcpy(&bits, &x, sizeof bits);
-    uint16_t sign = (uint16_t)(bits >> 63 << 15);
-    int64_t exponent = (int64_t)(bits >> 52 & 0x7FF) - 1023 + 127;
-    if (exponent < 1)
-        return 0;
-    uint64_t kept = bits >> 45 & 0x7F, rest = bits & ((UINT64_C(1) << 45) - 1);
-    uint64_t half = UINT64_C(1) << 44;
-    uint64_t image = (uint64_t)exponent << 7 | kept;
-    if (rest > half || (rest == half && (image & 1) != 0))
-        image++; // may carry into the exponent, which is right
-    return (uint16_t)(sign | image);
 }
 
 /* Values [from, from + n) of a decoded tensor: index ((e * in) + k) * out + row, code and scale as the

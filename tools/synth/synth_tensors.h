@@ -46,8 +46,4 @@ const char *synth_tensor_dtype(const struct synth_tensor *t); /* "BF16" or "U8" 
  * out: n * 2 bytes little-endian for BF16, n bytes for U8. from must be a multiple of 8 for codes. */
 void synth_tensor_fill(const struct synth_tensor *t, uint64_t seed, size_t from, size_t n, uint8_t *out);
 
-/* bf16_from_f64 - nearest bf16, ties to even, in one rounding (a detour over fp32 would be two);
- * results below 2^-126 become +0. x finite and below 2^127. */
-uint16_t bf16_from_f64(double x);
-
 #endif

@@ -1,0 +1,41 @@
+#ifndef ASSAY_MODEL_SYNTHETIC_H
+#define ASSAY_MODEL_SYNTHETIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "format/config.h"
+#include "format/tensors.h"
+
+/* Models whose shapes are those of a published one and whose weights come from a generator: nothing is
+ * on disk, and nothing is in memory but what the backend keeps. For speed, memory and energy. */
+
+/* Version of names, recipe and random streams; changes whenever any value would. */
+#define SYNTHETIC_GENERATOR "1"
+
+/* What a source "synthetic:NAME[,seed=N]" says; the seed is 0 when it is not given. */
+struct synthetic {
+    const char *name; // as the registry writes it, static
+    struct model_config config;
+    uint64_t seed;
+};
+
+bool synthetic_matches(const char *source); // begins with "synthetic:"
+
+/* synthetic_parse - ERR_USAGE for an unknown name (listing those there are) or option, ERR_FORMAT or
+ * ERR_RANGE for the seed. */
+enum status synthetic_parse(struct synthetic *out, const char *source, struct err *err);
+
+/* synthetic_tensors - the tensors of a model in Hugging Face's layout (models.md 2.2) and true format:
+ * MXFP4 experts and BF16 for gpt-oss, BF16 for the others, with a fill each; any range, any thread.
+ *   normal tensors   bf16(mean + sd * n), n the synthetic normal of numerics.md (rng_bulk_normal)
+ *   MXFP4            random codes, scales of two neighbouring powers of two
+ * keyed by (seed, tensor name, index); means, sds and scales by the recipe of models.md 8, the scales moved
+ * by whole powers of two to keep its activations at any width. Double + - * sqrt and one rounding: the same
+ * bytes on every machine.
+ * tensors_generator: "assay synthetic 1 NAME,seed=N", which defines every byte.
+ * ERR_MEMORY. The caller closes. */
+enum status synthetic_tensors(struct tensors **out, const struct synthetic *s, struct err *err);
+
+#endif
