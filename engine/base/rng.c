@@ -24,13 +24,22 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
     memcpy(out, c, sizeof c);
 }
 
+enum status rng_key_new(struct rng_key *out, uint64_t seed, const char *name, struct err *err)
+{
+    uint8_t d[DIGEST_B];
+    enum status s = digest_bytes(name, strlen(name), d, err);
+    if (s)
+        return s;
+    *out = (struct rng_key){.seed = {(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    for (unsigned i = 0; i < 8; i++)
+        out->name[i / 4] |= (uint32_t)d[i] << (8 * (i % 4));
+    return OK;
+}
+
 struct rng_key rng_key(uint64_t seed, const char *name)
 {
-    uint8_t d[DIGEST_B] = {0};
-    (void)digest_bytes(name, strlen(name), d, NULL); // fails only without SHA-256, which nothing here works without
-    struct rng_key k = {.seed = {(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    for (unsigned i = 0; i < 8; i++)
-        k.name[i / 4] |= (uint32_t)d[i] << (8 * (i % 4));
+    struct rng_key k = {.seed = {0}};
+    (void)rng_key_new(&k, seed, name, NULL);
     return k;
 }
 
