@@ -116,6 +116,7 @@ struct event {
     enum finish_reason finish; /* DONE */
     enum status status;        /* DONE with FINISH_ERROR */
     const char *message;       /* DONE with FINISH_ERROR: borrowed until the next step */
+    size_t n_reused;           /* DONE: tokens fed whose K and V were at hand */
 };
 
 struct session_options {
@@ -125,13 +126,17 @@ struct session_options {
                              sequences that decode; 0 = as many as a step takes (2048; beside decoding 512).
                              A window layer's ring has room for window + chunk positions: a small chunk keeps it small. */
     uint64_t kv_limit_b;  /* most bytes of KV pages; 0 = what n_parallel sequences of context_tok take */
+    bool prefix_reuse;    /* keep K and V of what has run while the limit allows, and begin with them where a
+                             request begins with the same tokens. The same bits, in less time: off where time,
+                             memory or energy of the whole work is measured. */
 };
 
 /* How requests share a session. A request is admitted in order of submission, when a slot is free and the
  * pages it can need at most fit into the KV limit beside what those admitted before it can need; nobody
  * overtakes, so what waits for memory gets it when those before it end. In every step each sequence that
  * decodes has its token; prompt tokens fill the room that is left, the earliest request first. So a long
- * prompt delays a decoding sequence by no more than a chunk a step, and every prompt is reached. */
+ * prompt delays a decoding sequence by no more than a chunk a step, and every prompt is reached. What is kept
+ * for reuse never keeps a request waiting: it is given up, least recently used first, as pages are needed. */
 
 /* session_new - ERR_CONTEXT if context_tok exceeds the model's length, ERR_MEMORY. */
 enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err);
@@ -156,6 +161,7 @@ bool session_idle(const struct session *s); /* nothing active, nothing queued */
 struct memory_bytes {
     uint64_t weights;
     uint64_t kv_limit, kv_reserved, kv_live, kv_used;
+    uint64_t kv_saved;    /* the part of live that is only kept for reuse */
     uint64_t kv_promised; /* most that the admitted requests can need */
     uint64_t act_peak;  /* activations, logits, operators' scratch */
     uint64_t total, peak;
@@ -165,7 +171,8 @@ void session_memory(const struct session *s, struct memory_bytes *out);
 struct session_counters {
     uint64_t steps, rows;
     uint64_t weight_bytes_read;
-    uint64_t prefill_tok, decode_tok;
+    uint64_t prefill_tok, decode_tok; /* computed */
+    uint64_t reused_tok;              /* of prompts, not computed: their K and V were at hand */
     uint64_t expert_rows; /* (token, layer) pairs routed */
     const uint64_t *expert_hits; /* (n_layers, n_experts), borrowed; NULL for dense models */
 };

@@ -11,19 +11,20 @@ static struct event *add_event(struct session *s, const struct job *j, enum even
     return e;
 }
 
-static void emit_end(struct session *s, struct job *j, enum finish_reason finish, enum status status,
-                     const char *message)
+static struct event *emit_end(struct session *s, struct job *j, enum finish_reason finish, enum status status,
+                              const char *message)
 {
     struct event *e = add_event(s, j, EVENT_DONE, 0);
     e->finish = finish;
     e->status = status;
     e->message = message;
     mem_free(j);
+    return e;
 }
 
 void emit_dropped(struct session *s, struct job *j)
 {
-    emit_end(s, j, FINISH_CANCELLED, ERR_CANCELLED, "");
+    (void)emit_end(s, j, FINISH_CANCELLED, ERR_CANCELLED, "");
 }
 
 void emit_done(struct session *s, struct slot *sl, enum finish_reason finish, enum status status)
@@ -34,8 +35,10 @@ void emit_done(struct session *s, struct slot *sl, enum finish_reason finish, en
     s->n_active--;
     memmove(&s->order[at], &s->order[at + 1], (s->n_active - at) * sizeof *s->order);
     s->kv_promised -= sl->job->need_b;
+    if (sl->ids && status == OK)
+        prefix_keep(s->prefix, (size_t)(sl - s->slots), sl->ids, sl->n_fed);
     (void)s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots), 0, NULL); // giving back cannot fail
-    emit_end(s, sl->job, finish, status, finish == FINISH_ERROR ? sl->message : "");
+    emit_end(s, sl->job, finish, status, finish == FINISH_ERROR ? sl->message : "")->n_reused = sl->n_reused;
     sl->job = NULL;
 }
 
@@ -134,9 +137,11 @@ static bool generate(struct session *s, struct slot *sl, const float *logits, si
     int32_t best = logits_argmax(logits, m->config.vocab_size, m->allowed);
     int32_t token = best;
     if (r->sampling.temperature > 0)
-        token = sampler_draw(s->sampler, logits, m->allowed, &r->sampling, &sl->key, pos);
+        token = sampler_draw(s->sampler, logits, m->allowed, &r->sampling, &sl->job->key, pos);
     emit_token(s, sl, logits, pos, token, token == best, t_ns);
     sl->last = token;
+    if (sl->ids && pos + 1 < s->context_tok)
+        sl->ids[pos + 1] = token;
     sl->n_out++;
     if ((!r->ignore_stop_ids && is_stop_id(m, token)) || stop_text_found(s, sl, token)) {
         emit_done(s, sl, FINISH_STOP, OK);
@@ -184,12 +189,15 @@ static void emit_slot(struct session *s, struct slot *sl, uint64_t t_ns)
     size_t V = s->m->config.vocab_size;
     if (check_faults(s, sl))
         return;
+    size_t from = sl->n_fed;
+    sl->n_fed += sl->n_rows;
+    for (size_t n = (from / PREFIX_BLOCK + 1) * PREFIX_BLOCK; sl->ids && n <= sl->n_fed; n += PREFIX_BLOCK)
+        prefix_keep(s->prefix, (size_t)(sl - s->slots), sl->ids, n);
     for (size_t i = 0; i < sl->n_pick; i++) {
         size_t pick = sl->first_pick + i;
         if (emit_row(s, sl, forward_logits(s->f) + pick * V, s->pos[s->pick[pick]], t_ns))
             return;
     }
-    sl->n_fed += sl->n_rows;
     if (sl->n_fed == sl->n_feed && sl->job->r.n_score == 0 && sl->job->r.max_tokens == 0)
         emit_done(s, sl, FINISH_LENGTH, OK); // nothing was to be generated
 }

@@ -92,6 +92,36 @@ static void add_forced(struct session *s, const struct slot *sl, size_t row, siz
     }
 }
 
+/* First position whose logits are wanted, or the last that is fed: it and what follows must be computed. */
+static size_t first_needed(const struct slot *sl)
+{
+    const struct request *r = &sl->job->r;
+    return r->all_positions ? 0 : r->n_score ? r->n_prompt - 1 : sl->n_feed - 1;
+}
+
+/* Before a prompt goes on at a multiple of PREFIX_BLOCK: what others have computed meanwhile is at hand. */
+static void reuse(struct session *s, struct slot *sl)
+{
+    if (!sl->ids || sl->n_fed % PREFIX_BLOCK != 0)
+        return;
+    size_t n = prefix_load(s->prefix, (size_t)(sl - s->slots), sl->ids, sl->n_fed, first_needed(sl));
+    sl->n_reused += n - sl->n_fed;
+    s->counters.reused_tok += n - sl->n_fed;
+    sl->n_fed = n;
+}
+
+/* Pages for the rows that a sequence got. What is kept for reuse makes way: kv_promised is within the
+ * limit, so room lacks only for what is kept. */
+static enum status take_pages(struct session *s, const struct slot *sl, struct err *err)
+{
+    struct err lack;
+    enum status st;
+    do
+        st = s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots), sl->n_fed + sl->n_rows, &lack);
+    while (st == ERR_MEMORY && s->prefix && prefix_evict(s->prefix));
+    return st ? err_set(err, st, "%s", lack.text) : OK;
+}
+
 static bool decodes(const struct slot *sl)
 {
     return sl->n_fed >= sl->n_feed;
@@ -129,11 +159,13 @@ enum status schedule_step(struct session *s, struct err *err)
     size_t end = n_decoding && s->mixed_rows < s->cap_rows - n_decoding ? n_decoding + s->mixed_rows : s->cap_rows;
     for (size_t i = 0; i < s->n_active; i++) {
         struct slot *sl = s->order[i];
-        if (!decodes(sl))
+        if (!decodes(sl)) {
+            if (s->step.n < end)
+                reuse(s, sl);
             add_rows(s, sl, min_size(min_size(sl->n_feed - sl->n_fed, s->chunk), end - s->step.n));
+        }
         forced |= sl->job->r.forced_experts != NULL;
-        enum status st = s->m->backend->ops->kv_resize(forward_kv(s->f), (size_t)(sl - s->slots),
-                                                       sl->n_fed + sl->n_rows, err);
+        enum status st = take_pages(s, sl, err);
         if (st)
             return st;
     }

@@ -58,6 +58,19 @@ static enum status new_parts(struct session *s, uint64_t limit_b, struct err *er
     return OK;
 }
 
+static enum status new_prefix(struct session *s, struct err *err)
+{
+    void *p;
+    size_t n;
+    if (!size_mul(s->n_parallel, s->context_tok, &n))
+        return err_set(err, ERR_MEMORY, "cannot allocate token histories: %zu x %zu overflow", s->n_parallel, s->context_tok);
+    enum status st = mem_alloc(&p, n, sizeof *s->history, "token histories", err);
+    if (st)
+        return st;
+    s->history = p;
+    return prefix_new(&s->prefix, s->m->backend, forward_kv(s->f), err);
+}
+
 enum status session_new(struct session **out, struct model *m, const struct session_options *opt, struct err *err)
 {
     void *p;
@@ -83,6 +96,8 @@ enum status session_new(struct session **out, struct model *m, const struct sess
     s->queue_end = &s->queue;
     unsigned env = pool_numeric_env_enter();
     st = new_parts(s, opt->kv_limit_b, err);
+    if (!st && opt->prefix_reuse)
+        st = new_prefix(s, err);
     pool_numeric_env_leave(env);
     if (st) {
         session_free(s);
@@ -105,10 +120,12 @@ void session_free(struct session *s)
         mem_free(s->queue);
         s->queue = next;
     }
+    prefix_free(s->prefix);
     forward_free(s->f);
     sampler_free(s->sampler);
     mem_free(s->slots);
     mem_free(s->order);
+    mem_free(s->history);
     mem_free(s->events);
     mem_free(s->ids);
     mem_free(s->seq);
@@ -167,12 +184,13 @@ enum status session_check(const struct session *s, const struct request *r, stru
 enum status session_submit(struct session *s, const struct request *r, uint64_t *handle, struct err *err)
 {
     void *p;
+    struct rng_key key;
     enum status st;
     if ((st = session_check(s, r, err)) || (st = schedule_reserve(s, r, err)) ||
-        (st = mem_alloc(&p, 1, sizeof(struct job), "request", err)))
+        (st = rng_key_new(&key, r->sampling.seed, r->id, err)) || (st = mem_alloc(&p, 1, sizeof(struct job), "request", err)))
         return st;
     struct job *j = p;
-    *j = (struct job){.r = *r, .handle = ++s->next_handle, .need_b = need_of(s, r)};
+    *j = (struct job){.r = *r, .handle = ++s->next_handle, .key = key, .need_b = need_of(s, r)};
     for (size_t i = 0; i < r->n_stop_texts; i++) {
         size_t len = strlen(r->stop_texts[i]);
         j->stop_tail_b = len - 1 > j->stop_tail_b ? len - 1 : j->stop_tail_b;
@@ -219,15 +237,21 @@ static void drop_cancelled(struct session *s)
 static void take(struct session *s, struct slot *sl)
 {
     struct job *j = s->queue;
+    const struct request *r = &j->r;
     struct buf tail = sl->tail; // its memory is kept from request to request
     s->queue = j->next;
     if (!s->queue)
         s->queue_end = &s->queue;
     *sl = (struct slot){.job = j,
-                        .key = rng_key(j->r.sampling.seed, j->r.id),
-                        .n_feed = j->r.n_prompt + (j->r.n_score ? j->r.n_score - 1 : 0),
+                        .n_feed = r->n_prompt + (r->n_score ? r->n_score - 1 : 0),
                         .tail = tail};
     buf_clear(&sl->tail);
+    if (s->prefix && !r->forced_experts) { // forced experts make other K and V of the same tokens
+        sl->ids = s->history + (size_t)(sl - s->slots) * s->context_tok;
+        memcpy(sl->ids, r->prompt, r->n_prompt * sizeof *sl->ids);
+        if (sl->n_feed > r->n_prompt)
+            memcpy(sl->ids + r->n_prompt, r->score, (sl->n_feed - r->n_prompt) * sizeof *sl->ids);
+    }
     s->order[s->n_active++] = sl;
     s->kv_promised += j->need_b;
 }
@@ -280,9 +304,12 @@ void session_memory(const struct session *s, struct memory_bytes *out)
     ops->counters(s->m->backend, &c);
     ops->kv_count(forward_kv(s->f), &kv);
     uint64_t own = sampler_bytes(s->sampler) + s->cap_rows * (3 * sizeof(uint32_t) + sizeof(int32_t));
+    if (s->prefix)
+        own += prefix_bytes(s->prefix) + s->n_parallel * s->context_tok * sizeof *s->history;
     uint64_t host = own + forward_host_bytes(s->f); // what the backend's allocator does not see
     *out = (struct memory_bytes){.weights = s->m->info.weights_b,
                                  .kv_limit = kv.limit,
+                                 .kv_saved = kv.saved,
                                  .kv_promised = s->kv_promised,
                                  .kv_reserved = kv.reserved,
                                  .kv_live = kv.live,

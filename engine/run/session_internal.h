@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/rng.h"
 #include "run/forward.h"
+#include "run/prefix.h"
 #include "run/sampler.h"
 
 /* What the files of a session share: session.c (life, queue, step), schedule.c (which rows a step
@@ -18,6 +19,7 @@ enum { STEP_ROWS = 2048, MIXED_ROWS = 512, STEP_PICKS = 64, MESSAGE_B = 256 };
 struct job {
     struct request r;
     uint64_t handle;
+    struct rng_key key;
     uint64_t need_b;    // KV pages it holds at most
     size_t stop_tail_b; // longest stop text - 1: bytes of decoded text that a match may begin in
     bool cancelled;
@@ -27,11 +29,12 @@ struct job {
 /* One of the sequences that run. The KV cache knows it by its index. */
 struct slot {
     struct job *job;      // NULL: free
-    struct rng_key key;
     size_t n_feed;        // tokens known beforehand that are fed: prompt, and all but the last of score
     size_t n_fed;         // positions in the cache
     size_t n_out;         // tokens generated or scored
     int32_t last;         // generated last, to be fed next
+    size_t n_reused;      // of n_fed, not computed
+    int32_t *ids;         // (context_tok) every token of the sequence, where prefixes are reused; else NULL
     struct buf tail;      // end of the decoded text, for stop texts
     size_t first_row, n_rows; // of this step
     size_t first_pick, n_pick;
@@ -49,6 +52,8 @@ struct session {
     struct job *queue, **queue_end;
     size_t n_cancelled;  // of those in the queue
     uint64_t kv_limit, kv_promised;
+    struct prefix *prefix; // NULL: nothing is reused
+    int32_t *history;      // (n_parallel, context_tok) the slots' ids
     uint64_t next_handle;
     // the step at hand; arrays of cap_rows
     struct step step;

@@ -253,5 +253,5 @@ int main(void)
         cmocka_unit_test(prompts_do_not_starve_decoding), cmocka_unit_test(default_chunks),
         cmocka_unit_test(cancels_at_every_stage),
     };
-    return cmocka_run_group_tests(tests, models_setup, models_teardown);
+    return cmocka_run_group_tests(tests, small_models_setup, models_teardown);
 }
