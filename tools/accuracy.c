@@ -289,12 +289,14 @@ out:
     return s;
 }
 
-/* First request submitted to last one done, of requests that all belong to the task. */
+/* First request submitted to last one done, of requests that all belong to the task; and what of their
+ * tokens was not computed. */
 static enum status span_ns(const struct table *timing, const char *path, const char *task, int64_t *out,
-                           struct err *err)
+                           int64_t *cached_tok, struct err *err)
 {
     int64_t first = INT64_MAX;
     int64_t last = -1;
+    *cached_tok = 0;
     size_t n = strlen(task);
     for (size_t i = 0; i < table_n_rows(timing); i++) {
         const char *id = table_text(timing, i, "id");
@@ -304,6 +306,8 @@ static enum status span_ns(const struct table *timing, const char *path, const c
             first = table_i64(timing, i, "t_start_ns");
         if (table_has(timing, i, "t_done_ns") && table_i64(timing, i, "t_done_ns") > last)
             last = table_i64(timing, i, "t_done_ns");
+        if (table_has(timing, i, "in_cached_tok"))
+            *cached_tok += table_i64(timing, i, "in_cached_tok");
     }
     if (last < first)
         return err_set(err, ERR_FORMAT, "%s: expected rows with t_start_ns and t_done_ns, found none", path);
@@ -320,6 +324,7 @@ static enum status run_cost(struct tool *t, const void *args, struct err *err)
     struct table *out = NULL;
     size_t row = SIZE_MAX;
     int64_t span = 0;
+    int64_t cached_tok = 0;
     enum status s;
     if ((s = tool_read_table(t, a->accuracy, "accuracy", &scores, err)) ||
         (s = tool_read_table(t, a->timing, "transcripts_timing", &timing, err)))
@@ -333,11 +338,12 @@ static enum status run_cost(struct tool *t, const void *args, struct err *err)
     }
     if (!s && row == SIZE_MAX)
         s = err_set(err, ERR_FORMAT, "%s: expected a headline row, found none", a->accuracy);
-    if (s || (s = span_ns(timing, a->timing, table_text(scores, row, "task"), &span, err)) ||
+    if (s || (s = span_ns(timing, a->timing, table_text(scores, row, "task"), &span, &cached_tok, err)) ||
         (s = table_new(&out, "accuracy_cost", err)))
         goto out;
     table_copy_row(out, scores, row);
     table_set_bool(out, "draft", a->draft);
+    table_set_i64(out, "in_cached_tok", cached_tok);
     table_set_f64(out, "s_per_item", (double)span / 1e9 / (double)table_i64(scores, row, "n"));
     s = tool_put_table(t, tool_out(t), out, err);
 out:

@@ -17,7 +17,7 @@ struct args {
     int64_t max_tokens, top_k, prefill_chunk, parallel, kv_memory;
     double temperature, top_p, min_p;
     bool chat, tokenize;
-    const char *isa, *numerics, *format, *logits_out, *positions, *timing_out, *journal;
+    const char *isa, *numerics, *format, *logits_out, *positions, *timing_out, *journal, *prefix_reuse;
 };
 
 static const struct cli_option options[] = {
@@ -37,6 +37,8 @@ static const struct cli_option options[] = {
             "most prompt tokens of one sequence in a step; 0 is as many as fit"),
     CLI_SIZE(struct args, kv_memory, CLI_RUN, "kv-memory", 0, "0", 0, (int64_t)1 << 50,
              "most memory for K and V; requests wait for it; 0 is what --parallel of the longest take"),
+    CLI_CHOICE(struct args, prefix_reuse, CLI_RUN, "prefix-reuse", 0, "off|on", "off",
+               "keep K and V within that memory, for requests that begin with the same tokens: same bits, less time"),
     CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
     CLI_CHOICE(struct args, numerics, CLI_RECIPE, "numerics", 0, "exact|fast", "exact", "arithmetic contract"),
     CLI_CHOICE(struct args, format, CLI_RUN, "format", 0, "text|json", "text", "form of a single answer"),
@@ -144,7 +146,7 @@ static enum status print_json(const struct single *u, const struct infer_result 
     cJSON *t = cJSON_AddObjectToObject(row, "timings");
     bool good = t && cJSON_AddStringToObject(row, "model", i->name) && cJSON_AddStringToObject(row, "numerics", i->numerics) &&
                 cJSON_AddStringToObject(row, "isa", i->isa) && cJSON_AddNumberToObject(row, "threads", (double)i->n_threads) &&
-                add_real(t, "load_ms", v->load_ms) && add_real(t, "ttft_ms", v->ttft_ms) &&
+                cJSON_AddNumberToObject(t, "in_cached_tok", (double)r->n_reused) && add_real(t, "load_ms", v->load_ms) && add_real(t, "ttft_ms", v->ttft_ms) &&
                 add_real(t, "tpot_ms", v->tpot_ms) && add_real(t, "total_ms", v->total_ms) &&
                 add_real(t, "prefill_tok_s", v->prefill_tok_s) && add_real(t, "decode_tok_s", v->decode_tok_s);
     if (!good)
@@ -349,7 +351,9 @@ static enum status run(struct tool *t, const void *args, struct err *err)
     const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(t)};
     const struct session_options so = {.n_parallel = (size_t)a->parallel,
                                        .prefill_chunk = (size_t)a->prefill_chunk,
-                                       .kv_limit_b = (uint64_t)a->kv_memory};
+                                       .kv_limit_b = (uint64_t)a->kv_memory,
+                                       .prefix_reuse = strcmp(a->prefix_reuse, "on") == 0 &&
+                                                       strcmp(a->positions, "all") != 0};
     struct model *m = NULL;
     char key[200];
     if ((s = drive_open_model(t, a->model, &mo, &m, err)))

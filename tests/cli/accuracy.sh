@@ -67,9 +67,10 @@ say_all "$tmp/chat.jsonl" "The answer is 22." | sed '1s/"has_final":true/"has_fi
 ok "chat mode scores the final answer only; none is no_final" '[ "$(column "$tmp/chat.csv" correct "$strict") $(column "$tmp/chat.csv" no_final_pct "$strict") $(column "$tmp/chat.csv" mode "$strict")" = "1 50 chat" ]'
 "$accuracy" grade --task tasks/sums --limit 4 --transcripts "$tmp/sums.t" --model m --format json -o - 2>"$tmp/err" >"$tmp/sums.json"
 ok "--format json on standard output" 'grep -q "\"schema\":\"accuracy/1\"" "$tmp/sums.json"'
-{ echo "id,status,in_tok,out_tok,t_start_ns,t_tok1_ns,t_tokn_ns,t_done_ns"
-  for i in 0 1 2 3; do echo "sums/$i,ok,9,3,$((i * 1000000000)),,,$((i * 1000000000 + 2000000000))"; done; } >"$tmp/timing.csv"
+{ echo "id,status,in_tok,in_cached_tok,out_tok,t_start_ns,t_tok1_ns,t_tokn_ns,t_done_ns"
+  for i in 0 1 2 3; do echo "sums/$i,ok,9,$i,3,$((i * 1000000000)),,,$((i * 1000000000 + 2000000000))"; done; } >"$tmp/timing.csv"
 "$accuracy" cost --accuracy "$tmp/sums.csv" --timing "$tmp/timing.csv" -o "$tmp/cost.csv" --draft 2>"$tmp/err"
+ok "cost: tokens that were not computed are not hidden" '[ "$(column "$tmp/cost.csv" in_cached_tok)" = 6 ]'
 ok "cost: 5 s over 4 items, measured, a draft" '[ "$(column "$tmp/cost.csv" s_per_item) $(column "$tmp/cost.csv" draft)" = "1.25 1" ] && grep -q "\"class\":\"measured\"" "$tmp/cost.csv.prov.json" && grep -q "\"class\":\"exact\"" "$tmp/sums.csv.prov.json"'
 
 # --- bad input

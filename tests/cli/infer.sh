@@ -50,7 +50,7 @@ ok "--quiet says nothing on stderr and the same on stdout" '[ ! -s "$tmp/err" ] 
 "$infer" -q -m "$tmp/gptoss" --prompt "hello" -n 12 -o "$tmp/out3" >"$tmp/out4" 2>"$tmp/err"
 ok "--out writes the same text to a file" 'cmp -s "$tmp/out" "$tmp/out3" && [ ! -s "$tmp/out4" ]'
 "$infer" -q -m "$tmp/gptoss" --prompt "hello" -n 12 --format json --logits-out "$tmp/l" >"$tmp/json" 2>"$tmp/err"
-ok "--format json has the promised keys" 'for k in prompt_token_ids token_ids text finish_reason logits_sha256 model numerics isa threads timings ttft_ms tpot_ms decode_tok_s; do grep -q "\"$k\":" "$tmp/json" || exit 1; done'
+ok "--format json has the promised keys" 'for k in prompt_token_ids token_ids text finish_reason logits_sha256 model numerics isa threads timings ttft_ms tpot_ms decode_tok_s in_cached_tok; do grep -q "\"$k\":" "$tmp/json" || exit 1; done'
 sha=$(sha256sum <"$tmp/l" | cut -d' ' -f1)
 ok "logits_sha256 is the digest of the rows that --logits-out wrote" '[ "$(key logits_sha256 "$tmp/json")" = "$sha" ] && [ "$(stat -c %s "$tmp/l")" -eq $((12 * 640 * 4)) ]'
 "$infer" -q -m "$tmp/gptoss" --tokens 5,6,7,8,9 -n 4 --logits-out "$tmp/all" --positions all --prefill-chunk 2 >/dev/null 2>"$tmp/err"
@@ -97,6 +97,21 @@ touch -d '2001-01-01' "$tmp/gptoss.jsonl"
 ok "a second run of other threads finds the same bytes and does not touch the file" '[ "$(stat -c %Y "$tmp/gptoss.jsonl")" -lt 1000000000 ]'
 "$infer" -q -m "$tmp/gptoss" -r "$tmp/r.jsonl" -o "$tmp/tight.jsonl" --kv-memory 320KiB 2>"$tmp/err"
 ok "little KV memory: requests wait for each other and answer the same" '[ $last -eq 0 ] && cmp -s "$tmp/tight.jsonl" "$tmp/gptoss.jsonl"'
+# twelve requests that share beginnings: of 300 and of 560 ids
+awk 'BEGIN {for (i = 0; i < 12; i++) {
+    printf "{\"id\":\"s/%02d\",\"prompt_token_ids\":[", i
+    for (k = 0; k < 300 + i % 3 * 130; k++) printf "%d,", 5 + (k * k * 7 + (k < 560 ? 0 : i)) % 600
+    printf "%d],\"max_tokens\":%d}\n", 20 + i, 2 + i % 4}}' >"$tmp/s.jsonl"
+cached() { awk -F, 'NR == 1 {for (i = 1; i <= NF; i++) if ($i == "in_cached_tok") c = i; next} {n += $c} END {print n + 0}' "$1"; }
+for family in gptoss qwen3 yi; do
+    "$infer" -m "$tmp/$family" -r "$tmp/s.jsonl" -o "$tmp/alone.jsonl" --parallel 1 2>"$tmp/err"
+    ok "$family: nothing is reused unless asked for" '[ $last -eq 0 ] && [ "$(cached "$tmp/alone.timing.csv")" -eq 0 ] && ! grep -q reused "$tmp/err"'
+    "$infer" -m "$tmp/$family" -r "$tmp/s.jsonl" -o "$tmp/shared.jsonl" --parallel 2 --prefix-reuse on 2>"$tmp/err"
+    n_cached=$(cached "$tmp/shared.timing.csv")
+    ok "$family: --prefix-reuse on: the same bytes, and what was reused is in timings and on stderr" '[ $last -eq 0 ] && cmp -s "$tmp/alone.jsonl" "$tmp/shared.jsonl" && [ "$n_cached" -ge 2560 ] && grep -q " $n_cached of 5172 prompt tok reused" "$tmp/err"'
+    "$infer" -q -m "$tmp/$family" -r "$tmp/s.jsonl" -o "$tmp/tight.jsonl" --parallel 3 --prefix-reuse on --kv-memory 2MiB --prefill-chunk 100 2>"$tmp/err"
+    ok "$family: ... also where little memory is left for it" '[ $last -eq 0 ] && cmp -s "$tmp/alone.jsonl" "$tmp/tight.jsonl"'
+done
 "$infer" -q -m "$tmp/gptoss" -r - <"$tmp/r.jsonl" >"$tmp/stdout.jsonl" 2>"$tmp/err"
 ok "standard input to standard output" 'cmp -s "$tmp/stdout.jsonl" "$tmp/gptoss.jsonl"'
 

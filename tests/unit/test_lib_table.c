@@ -120,7 +120,7 @@ static void reading_refuses(void **state)
     expect_refused("power_trace", HEAD "1,\"cpu\",,,1\n", TABLE_CANONICAL, "canonical form");
     expect_refused("power_trace", "t_ns,dev,energy_uj,power_uw,ok\r\n1,cpu,,,1\r\n", TABLE_CANONICAL, "canonical form");
     expect_refused("power_trace", HEAD "01,cpu,,,1\n", TABLE_ANY, "expected an integer");
-    expect_refused("accuracy_cost", "model,task,n,correct,s_per_item,j_per_item,j_per_correct,out_tok_mean,draft\nm,t,1,1,1.50,,,,1\n",
+    expect_refused("accuracy_cost", "model,task,n,correct,s_per_item,j_per_item,j_per_correct,out_tok_mean,in_cached_tok,draft\nm,t,1,1,1.50,,,,,1\n",
                    TABLE_CANONICAL, "canonical form");
     expect_refused("bands", "metric,statistic,kind,band,min_samples,source\nm,p50,absolute,1e20,0,x\n", TABLE_ANY, "found 1e20");
     expect_refused("nonsense", HEAD, TABLE_ANY, "schema 'nonsense' is not known");

@@ -47,6 +47,7 @@ static enum status finish(struct run *u, struct flight *f, const struct event *e
         return s;
     r->t_done_ns = clock_ns();
     r->finish = e->finish;
+    r->n_reused = e->n_reused;
     r->status = e->status;
     r->message = e->message;
     r->ids = f->ids;

@@ -12,6 +12,7 @@ struct infer_result {
     size_t index;
     const int32_t *ids; /* generated, or the continuation that was scored; borrowed until the callback returns */
     size_t n_ids;
+    size_t n_reused; /* tokens fed whose K and V were at hand */
     enum finish_reason finish;
     enum status status;
     const char *message;

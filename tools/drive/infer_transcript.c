@@ -117,6 +117,7 @@ struct batch {
     struct journal *journal; /* NULL when the output is standard output: then rows are kept here */
     cJSON **rows;            /* (n) without a journal */
     size_t n_done;
+    size_t n_fed, n_reused; // prompt tokens of this run
     uint64_t from_ns;
 };
 
@@ -131,6 +132,7 @@ static enum status timing_of(const struct batch *b, const struct infer_result *r
     if (!w.obj)
         return err_set(err, ERR_MEMORY, "cannot build a timing row");
     add(&w, "in_tok", cJSON_CreateNumber((double)b->l->items[r->index].r.n_prompt));
+    add(&w, "in_cached_tok", cJSON_CreateNumber((double)r->n_reused));
     add(&w, "out_tok", cJSON_CreateNumber((double)r->n_ids));
     add(&w, "t_start_ns", stamp(r->t_start_ns, b->from_ns));
     if (r->t_tok1_ns) {
@@ -165,6 +167,8 @@ static enum status done(void *ctx, const struct infer_result *r, struct err *err
     add(&w, "id", cJSON_CreateString(q->r.id));
     add(&w, "row", row);
     add(&w, "timing", timing);
+    b->n_fed += q->r.n_prompt + (q->r.n_score ? q->r.n_score - 1 : 0);
+    b->n_reused += r->n_reused;
     progress_step(tool_progress(b->t), ++b->n_done, NULL);
     if (!w.good) {
         cJSON_Delete(w.obj);
@@ -202,7 +206,7 @@ static enum status recipe_of(struct tool *t, const char *key, const struct buf *
 
 static void put_timing(struct table *timing, const char *id, const cJSON *record)
 {
-    static const char *const columns[] = {"in_tok", "out_tok", "t_start_ns", "t_tok1_ns", "t_tokn_ns", "t_done_ns"};
+    static const char *const columns[] = {"in_tok", "in_cached_tok", "out_tok", "t_start_ns", "t_tok1_ns", "t_tokn_ns", "t_done_ns"};
     const cJSON *v = json_get(record, "timing");
     table_row(timing);
     table_set_text(timing, "id", id);
@@ -285,8 +289,11 @@ static enum status run_batch(struct batch *b, struct model *m, const struct infe
         progress_step(tool_progress(b->t), b->n_done, NULL);
         b->from_ns = clock_ns();
         s = infer_run(m, b->l, skip, opt, &hooks, err);
+        char detail[80] = "";
+        if (b->n_reused)
+            (void)snprintf(detail, sizeof detail, "%zu of %zu prompt tok reused", b->n_reused, b->n_fed);
         if (!s)
-            progress_end(tool_progress(b->t), NULL);
+            progress_end(tool_progress(b->t), detail);
     }
     if (!s)
         s = write_files(b, f, err);
