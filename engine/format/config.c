@@ -1,5 +1,18 @@
 #include "format/config.h"
 
+const char *config_arch_name(enum arch_id id)
+{
+    switch (id) {
+    case ARCH_GPTOSS:
+        return "gpt-oss";
+    case ARCH_QWEN3:
+        return "qwen3";
+    case ARCH_LLAMA:
+        break;
+    }
+    return "llama";
+}
+
 bool config_add_stop(struct model_config *c, int32_t id)
 {
     size_t at = 0;

@@ -10,6 +10,8 @@
 
 enum arch_id { ARCH_GPTOSS, ARCH_QWEN3, ARCH_LLAMA };
 
+const char *config_arch_name(enum arch_id id); /* "gpt-oss", "qwen3", "llama": as GGUF has it */
+
 enum rope_kind { ROPE_PLAIN, ROPE_LLAMA3, ROPE_YARN };
 
 struct rope_config {

@@ -15,7 +15,7 @@ struct host {
 /* Appends what there is: nothing when the model has no such tensor. */
 static enum status load(struct binding *b, enum role role, struct host *h)
 {
-    const struct tensor *t = b->t[role];
+    const struct tensor *t = b->find.t[role];
     float *v = NULL;
     size_t n = 0;
     size_t total;
@@ -71,7 +71,7 @@ enum status make_vector(struct binding *b, enum role role, float **out)
 
 static bool pairs(const struct binding *b)
 {
-    return b->layout->llama_pairs && b->m->config.arch == ARCH_LLAMA;
+    return b->find.layout->llama_pairs && b->m->config.arch == ARCH_LLAMA;
 }
 
 /* Biases of q, k and v, stored apart or as one. */
@@ -117,9 +117,9 @@ static enum status make_gate_up_bias(struct binding *b, struct layer *l)
     struct host gate = {NULL, 0};
     struct host up = {NULL, 0};
     enum status s;
-    if (b->t[ROLE_EXPERTS_GATE_UP_BIAS])
+    if (b->find.t[ROLE_EXPERTS_GATE_UP_BIAS])
         return make_vector(b, ROLE_EXPERTS_GATE_UP_BIAS, &l->gate_up_bias);
-    if (b->t[ROLE_EXPERTS_GATE_THEN_UP_BIAS]) {
+    if (b->find.t[ROLE_EXPERTS_GATE_THEN_UP_BIAS]) {
         if (!(s = load(b, ROLE_EXPERTS_GATE_THEN_UP_BIAS, &gate)))
             s = upload_pairs(b, gate.v, gate.v + f, 2 * f, &l->gate_up_bias);
     } else if (!(s = load(b, ROLE_EXPERTS_GATE_BIAS, &gate)) && !(s = load(b, ROLE_EXPERTS_UP_BIAS, &up))) {
@@ -161,16 +161,16 @@ static enum status make_qkv(struct binding *b, struct layer *l)
     const struct model_config *c = &b->m->config;
     size_t q = c->n_heads * c->head_dim;
     size_t k = c->n_kv_heads * c->head_dim;
-    const struct tensor *fused = b->t[ROLE_QKV];
+    const struct tensor *fused = b->find.t[ROLE_QKV];
     struct slice s[3];
     if (fused) {
         s[0] = slice_of(fused, 0, q);
         s[1] = slice_of(fused, q, k);
         s[2] = slice_of(fused, q + k, k);
     } else {
-        s[0] = whole(b->t[ROLE_Q]);
-        s[1] = whole(b->t[ROLE_K]);
-        s[2] = whole(b->t[ROLE_V]);
+        s[0] = whole(b->find.t[ROLE_Q]);
+        s[1] = whole(b->find.t[ROLE_K]);
+        s[2] = whole(b->find.t[ROLE_V]);
     }
     if (pairs(b)) {
         s[0].order = s[1].order = ROWS_PAIRED;
@@ -187,31 +187,31 @@ static enum status make_attention(struct binding *b, struct layer *l)
     enum status s;
     if ((s = make_vector(b, ROLE_ATTN_NORM, &l->attn_norm)) || (s = make_qkv(b, l)) || (s = make_qkv_bias(b, l)) ||
         (s = make_vector(b, ROLE_Q_NORM, &l->q_norm)) || (s = make_vector(b, ROLE_K_NORM, &l->k_norm)) ||
-        (s = make_vector(b, ROLE_SINKS, &l->sinks)) || (s = make_matrix(b, b->t[ROLE_O], &l->o)))
+        (s = make_vector(b, ROLE_SINKS, &l->sinks)) || (s = make_matrix(b, b->find.t[ROLE_O], &l->o)))
         return s;
     return make_vector(b, ROLE_O_BIAS, &l->o_bias);
 }
 
 static enum status make_dense(struct binding *b, struct layer *l)
 {
-    const struct tensor *fused = b->t[ROLE_GATE_THEN_UP];
+    const struct tensor *fused = b->find.t[ROLE_GATE_THEN_UP];
     size_t f = b->m->config.n_ff;
-    const struct slice s[2] = {fused ? slice_of(fused, 0, f) : whole(b->t[ROLE_GATE]),
-                               fused ? slice_of(fused, f, f) : whole(b->t[ROLE_UP])};
+    const struct slice s[2] = {fused ? slice_of(fused, 0, f) : whole(b->find.t[ROLE_GATE]),
+                               fused ? slice_of(fused, f, f) : whole(b->find.t[ROLE_UP])};
     enum status st = matrix(b, s, 2, true, &l->gate_up);
-    return st ? st : make_matrix(b, b->t[ROLE_DOWN], &l->down);
+    return st ? st : make_matrix(b, b->find.t[ROLE_DOWN], &l->down);
 }
 
 /* Expert e of a tensor of E matrices; rows of one that holds `per_expert` of them. */
 static struct slice expert(const struct binding *b, enum role role, enum role scales, size_t e, size_t per_expert,
                            size_t from, size_t n_rows, size_t n_cols)
 {
-    struct slice s = {.t = b->t[role],
-                      .scales = scales ? b->t[scales] : NULL,
+    struct slice s = {.t = b->find.t[role],
+                      .scales = scales ? b->find.t[scales] : NULL,
                       .from = e * per_expert + from,
                       .n_rows = n_rows,
                       .n_cols = n_cols};
-    if (b->kinds[role] == KIND_TRANSPOSED) {
+    if (b->find.spec[role]->kind == KIND_TRANSPOSED) {
         s.order = ROWS_TRANSPOSED;
         s.from = e * n_cols;
     }
@@ -222,11 +222,11 @@ static size_t gate_up_of(const struct binding *b, size_t e, struct slice s[2])
 {
     size_t d = b->m->config.d_model;
     size_t f = b->m->config.n_ff;
-    if (b->t[ROLE_EXPERTS_GATE_UP]) {
+    if (b->find.t[ROLE_EXPERTS_GATE_UP]) {
         s[0] = expert(b, ROLE_EXPERTS_GATE_UP, ROLE_EXPERTS_GATE_UP_SCALES, e, 2 * f, 0, 2 * f, d);
         return 1;
     }
-    if (b->t[ROLE_EXPERTS_GATE_THEN_UP]) {
+    if (b->find.t[ROLE_EXPERTS_GATE_THEN_UP]) {
         s[0] = expert(b, ROLE_EXPERTS_GATE_THEN_UP, ROLE_NONE, e, 2 * f, 0, f, d);
         s[1] = expert(b, ROLE_EXPERTS_GATE_THEN_UP, ROLE_NONE, e, 2 * f, f, f, d);
     } else {
@@ -246,8 +246,8 @@ static enum status expert_matrix(struct binding *b, size_t e, const struct slice
 static void drop_all(const struct binding *b, const enum role *roles, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (b->t[roles[i]])
-            tensors_drop(b->set, b->t[roles[i]]);
+        if (b->find.t[roles[i]])
+            tensors_drop(b->set, b->find.t[roles[i]]);
 }
 
 /* One kind after the other, so that the pages of one tensor are in memory, not of a layer. */
@@ -286,7 +286,7 @@ static enum status make_experts(struct binding *b, struct layer *l)
     if ((s = arena_alloc(m->arena, &p, n, sizeof *l->expert_down, b->err)))
         return s;
     l->expert_down = p;
-    if ((s = make_matrix(b, b->t[ROLE_ROUTER], &l->router)) || (s = make_vector(b, ROLE_ROUTER_BIAS, &l->router_bias)) ||
+    if ((s = make_matrix(b, b->find.t[ROLE_ROUTER], &l->router)) || (s = make_vector(b, ROLE_ROUTER_BIAS, &l->router_bias)) ||
         (s = make_gate_up_bias(b, l)) || (s = make_vector(b, ROLE_EXPERTS_DOWN_BIAS, &l->down_bias)) ||
         (s = expert_matrices(b, l)))
         return s;

@@ -8,8 +8,8 @@
 #include "base/fmath.h"
 #include "base/num.h"
 #include "base/rng.h"
+#include "format/layout.h"
 #include "format/tensors_internal.h"
-#include "model/arch.h"
 #include "model/registry.h"
 
 static const char prefix[] = "synthetic:";
@@ -185,10 +185,10 @@ static enum status add_specs(struct making *k, size_t layer, const struct tensor
     for (const struct tensor_spec *p = specs; p->role != ROLE_NONE && !s; p++) {
         char name[160];
         size_t shape[TENSOR_MAX_DIMS] = {0};
-        if (!arch_has(c, p->when))
+        if (!layout_has(c, p->when))
             continue;
         for (size_t i = 0; i < p->n_dims; i++)
-            shape[i] = arch_dim(c, p->dims[i]);
+            shape[i] = layout_dim(c, p->dims[i]);
         (void)snprintf(name, sizeof name, "%s%zu.%s", layout_hf.prefix, layer, p->suffix);
         s = add(k, name, p->kind, shape, p->n_dims, recipe_of(p, shape[p->n_dims - 1]));
     }
@@ -218,7 +218,7 @@ static size_t count(const struct tensor_spec *specs)
 /* Of the ways in which files store a part of a layer, the first this model can have is the published one. */
 static const struct tensor_spec *published(const struct model_config *c, const struct tensor_spec *const *ways)
 {
-    while (!arch_has(c, (*ways)->when))
+    while (!layout_has(c, (*ways)->when))
         ways++;
     return *ways;
 }

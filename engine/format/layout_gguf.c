@@ -1,6 +1,6 @@
 /* Names and shapes of GGUF files (models.md 3.3). The fused forms are those of newer converters: q, k and
  * v, or gate and up, stacked row after row. */
-#include "model/arch.h"
+#include "format/layout.h"
 
 static const struct tensor_spec rest[] = {
     {ROLE_ATTN_NORM, "attn_norm.weight", KIND_VECTOR, WHEN_ALWAYS, 1, {DIM_D}},

@@ -1,5 +1,5 @@
 /* Names and shapes of the Hugging Face layout (models.md 2.2), and of OpenAI's own (2.3). */
-#include "model/arch.h"
+#include "format/layout.h"
 
 static const struct tensor_spec hf_rest[] = {
     {ROLE_ATTN_NORM, "input_layernorm.weight", KIND_VECTOR, WHEN_ALWAYS, 1, {DIM_D}},
