@@ -56,6 +56,9 @@ static const struct cli_option options[] = {
     CLI_END,
 };
 
+/* Prompt tokens between two signs of life: seconds of a large model on a CPU. */
+enum { WATCHED_CHUNK = 512 };
+
 /* A single answer on its way. */
 struct single {
     struct tool *t;
@@ -90,6 +93,15 @@ static enum status print_token(struct single *u, int32_t id, struct err *err)
 static bool prints_text(const struct single *u)
 {
     return strcmp(u->a->format, "text") == 0 && model_tokenizer(u->m) && !tool_out(u->t);
+}
+
+static void on_step(void *ctx, size_t prompt_tok)
+{
+    const struct single *u = ctx;
+    if (prompt_tok < u->l->items[0].r.n_prompt)
+        progress_step(tool_progress(u->t), prompt_tok, NULL);
+    else
+        progress_drop(tool_progress(u->t)); // text follows
 }
 
 static enum status on_row(void *ctx, size_t index, const struct event *e, struct err *err)
@@ -212,7 +224,7 @@ static enum status run_single(struct tool *t, const struct args *a, struct model
 {
     struct infer_list l = {.n = 0};
     struct single u = {.t = t, .a = a, .m = m, .l = &l};
-    const struct infer_hooks hooks = {.ctx = &u, .row = on_row, .done = on_done};
+    const struct infer_hooks hooks = {.ctx = &u, .row = on_row, .step = on_step, .done = on_done};
     struct session_options so = *opt;
     void *ids = NULL;
     enum status s = mem_alloc(&ids, a->tokens.n, sizeof(int32_t), "token ids", err);
@@ -226,7 +238,12 @@ static enum status run_single(struct tool *t, const struct args *a, struct model
         l.items[0].r.all_positions = strcmp(a->positions, "all") == 0;
         so.n_parallel = 1;
         so.context_tok = l.context_tok;
+        progress_stage(tool_progress(t), "prompt", l.items[0].r.n_prompt);
+        progress_step(tool_progress(t), 0, NULL);
+        if (progress_live(tool_progress(t)) && so.prefill_chunk == 0)
+            so.prefill_chunk = WATCHED_CHUNK;
         s = infer_run(m, &l, NULL, &so, &hooks, err);
+        progress_drop(tool_progress(t));
     }
     if (s)
         outfile_abort(u.logits);

@@ -134,6 +134,40 @@ truncate -s -7 "$tmp/cut.jsonl.journal" # torn in the last record
 (cd "$tmp" && "$infer" -m yi -r k.jsonl -o cut.jsonl) >/dev/null 2>"$tmp/err"
 ok "it goes on behind the last whole record and ends in the same bytes" '[ $last -eq 0 ] && grep -q "$((lines - 2)) of 40 requests are in the journal" "$tmp/err" && cmp -s "$tmp/cut.jsonl" "$tmp/whole.jsonl" && [ "$(wc -l <"$tmp/cut.timing.csv")" -eq 41 ] && [ ! -e "$tmp/cut.jsonl.journal" ]'
 
+# --- an interrupt keeps what is finished: the journal goes on, the caller sees the signal
+for signal in INT:130 TERM:143; do
+    set -m # a job of its own, or the shell would have it ignore the signal
+    (cd "$tmp" && exec "$infer" -q -m yi -r k.jsonl -o int.jsonl --parallel 2) 2>"$tmp/err" &
+    pid=$!
+    set +m
+    for _ in $(seq 400); do
+        if [ "$(cat "$tmp/int.jsonl.journal" 2>/dev/null | wc -l)" -ge 4 ]; then break; fi
+        sleep 0.01
+    done
+    kill "-${signal%:*}" "$pid"
+    wait "$pid"
+    ok "SIG${signal%:*}: one line, the signal passed on, a journal of whole lines and no output" '[ $last -eq ${signal#*:} ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q "stays in the journal" "$tmp/err" && [ "$(wc -l <"$tmp/int.jsonl.journal")" -ge 4 ] && [ -z "$(tail -c 1 "$tmp/int.jsonl.journal")" ] && [ ! -e "$tmp/int.jsonl" ] && [ ! -e "$tmp/int.timing.csv" ]'
+    (cd "$tmp" && "$infer" -m yi -r k.jsonl -o int.jsonl) >/dev/null 2>"$tmp/err"
+    ok "... and it goes on to the same bytes" '[ $last -eq 0 ] && grep -q "requests are in the journal" "$tmp/err" && cmp -s "$tmp/int.jsonl" "$tmp/whole.jsonl"'
+    rm -f "$tmp"/int.*
+done
+
+# --- a long prompt shows on a terminal how far it is, and only there
+ids=$(awk 'BEGIN {for (k = 0; k < 3000; k++) printf k ? ",%d" : "%d", 5 + k * k % 600}')
+"$infer" -m "$tmp/gptoss" --tokens "$ids" -n 1 >"$tmp/out" 2>"$tmp/err"
+ok "a long prompt, no terminal: one line of figures" '[ $last -eq 0 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && ! grep -q "prompt 0/" "$tmp/err"'
+if command -v script >/dev/null; then
+    env -u NO_COLOR script -qec "'$infer' -m '$tmp/gptoss' --tokens $ids -n 1" /dev/null >"$tmp/tty" 2>&1 </dev/null
+    ok "... on a terminal: how far it is, gone when the text comes" '[ $last -eq 0 ] && grep -q "prompt 0/3000" "$tmp/tty" && tail -n 1 "$tmp/tty" | grep -q "3000 prompt tok"'
+    env -u NO_COLOR script -qec "'$infer' -q -m '$tmp/gptoss' --tokens $ids -n 1" /dev/null >"$tmp/tty" 2>&1 </dev/null
+    ok "... and not with --quiet" '[ $last -eq 0 ] && ! grep -q "prompt" "$tmp/tty"'
+else
+    for what in "on a terminal" "with --quiet"; do
+        n=$((n + 1))
+        echo "ok $n - # SKIP no script(1) for a test $what"
+    done
+fi
+
 # --- a fault while running is a row with its status
 cp -r "$tmp/qwen3" "$tmp/loud"
 weights=$tmp/loud/model.safetensors

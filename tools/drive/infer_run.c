@@ -122,6 +122,11 @@ static enum status loop(struct run *u, struct err *err)
         if (u->hooks->stop && u->hooks->stop(u->hooks->ctx))
             return err_set(err, ERR_CANCELLED, "interrupted: what is finished stays in the journal");
         s = session_step(u->session, &e, &n, err);
+        if (!s && u->hooks->step) {
+            struct session_counters c;
+            session_counters(u->session, &c);
+            u->hooks->step(u->hooks->ctx, c.prefill_tok + c.reused_tok);
+        }
         for (size_t i = 0; i < n && !s; i++)
             s = take(u, &e[i], err);
     }

@@ -27,6 +27,7 @@ struct infer_hooks {
     /* each row of logits in the order of its sequence (may be NULL): a prompt position, or a token */
     enum status (*row)(void *ctx, size_t index, const struct event *e, struct err *err);
     enum status (*done)(void *ctx, const struct infer_result *r, struct err *err);
+    void (*step)(void *ctx, size_t prompt_tok); /* may be NULL: after each step, before its rows: tokens fed so far */
     bool (*stop)(void *ctx); /* may be NULL: true ends the run with ERR_CANCELLED */
 };
 

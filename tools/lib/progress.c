@@ -70,7 +70,7 @@ void progress_step(struct progress *p, size_t done, const char *detail)
     if (!p)
         return;
     p->done = done;
-    if (p->quiet || !p->live || !p->open)
+    if (!progress_live(p) || !p->open)
         return;
     uint64_t now = clock_ns();
     if (p->drawn_ns && now - p->drawn_ns < REDRAW_NS)
@@ -85,12 +85,25 @@ void progress_step(struct progress *p, size_t done, const char *detail)
     p->drawn = true;
 }
 
+bool progress_live(const struct progress *p)
+{
+    return p && p->live && !p->quiet;
+}
+
 void progress_break(struct progress *p)
 {
     if (p && p->drawn) {
         (void)fputs("\r\033[K", stderr);
         p->drawn = false;
     }
+}
+
+void progress_drop(struct progress *p)
+{
+    if (!p)
+        return;
+    progress_break(p);
+    p->open = false;
 }
 
 void progress_end(struct progress *p, const char *detail)
