@@ -23,6 +23,8 @@ struct session;
 struct model_options {
     const char *isa;  /* "auto" or a name of cpu_isa_list */
     size_t n_threads; /* 0 = one per online CPU */
+    const char *backend;      /* "cpu" (or NULL), "cuda", "cuda-sim" (backend.h) */
+    uint64_t device_memory_b; /* of a cuda backend; 0 = what is free */
 };
 
 /* Everything a result row or statement says about a model. Strings borrowed until model_free. */
@@ -30,7 +32,7 @@ struct model_info {
     const char *name;         /* last part of the source's path */
     const char *arch;         /* "gpt-oss", "qwen3", "llama" */
     const char *weight_format; /* "mxfp4+bf16", "bf16" */
-    const char *backend;      /* "cpu" */
+    const char *backend;      /* "cpu", "cuda", "cuda-sim" */
     const char *isa;          /* in use */
     const char *numerics;     /* "exact" */
     bool synthetic;           /* made by synth or by a synthetic: source (metadata says so) */

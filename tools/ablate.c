@@ -13,6 +13,8 @@
 #include "lib/tool.h"
 
 struct args {
+    const char *backend;
+    int64_t device_memory;
     const char *model, *factors, *alt_model, *isa;
     struct cli_ints contexts, threads, chunks, concurrency;
     int64_t in_tok, out_tok, blocks, requests, prefill_chunk;
@@ -33,6 +35,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, requests, CLI_RECIPE, "requests", 'n', "N", "5", 1, 1000000, "requests of each level in a block"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "prefill chunk of the baseline (tokens, 0 = all)"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set of the baseline"),
+    DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_FLAG(struct args, draft, CLI_RECIPE, "draft", 0, "mark the rows draft=1"),
     CLI_END,
 };
@@ -103,7 +106,7 @@ static enum status open_for(struct job *j, struct ablate_variant *v, const char 
     struct model *m = NULL;
     if (j->n_models == MAX_MODELS)
         return err_set(err, ERR_RANGE, "expected at most %d model configurations", MAX_MODELS);
-    const struct model_options mo = {.isa = isa, .n_threads = n_threads};
+    const struct model_options mo = {.isa = isa, DRIVE_BACKEND(j->args), .n_threads = n_threads};
     enum status s = j->n_models == 0 || source != j->args->model ? drive_open_model(j->tool, source, &mo, &m, &own)
                                                                    : model_open(&m, source, &mo, &own);
     v->model = m;

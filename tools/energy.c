@@ -19,6 +19,8 @@
 #include "lib/tool.h"
 
 struct args {
+    const char *backend;
+    int64_t device_memory;
     const char *model;
     struct cli_ints contexts, batches;
     int64_t out_tok, windows, prefill_chunk, decode_max_tok, poll_ms, gpu_index;
@@ -39,6 +41,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, decode_max_tok, CLI_RECIPE, "decode-max-tok", 0, "N", "1024", 2, 1 << 20, "most tokens a sequence decodes before it starts again (tokens)"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = all)"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_TEXT(struct args, meter, CLI_RUN, "meter", 0, "SOURCE", "auto", "auto, nvml, rapl, none, or trace:FILE (CSV of t_ns and energy_uj or power_uw)"),
     CLI_TEXT(struct args, nvml_lib, CLI_RUN, "nvml-lib", 0, "FILE", NULL, "NVML library (default: libnvidia-ml.so.1)"),
     CLI_TEXT(struct args, rapl_root, CLI_RUN, "rapl-root", 0, "DIR", NULL, "powercap tree (default: /sys/class/powercap)"),
@@ -449,7 +452,7 @@ static enum status measure(struct job *j, struct err *err)
 static enum status run(struct tool *tool, const void *args, struct err *err)
 {
     struct job j = {.tool = tool, .args = args};
-    const struct model_options mo = {.isa = j.args->isa, .n_threads = tool_threads(tool)};
+    const struct model_options mo = {.isa = j.args->isa, DRIVE_BACKEND(j.args), .n_threads = tool_threads(tool)};
     j.n_windows = (size_t)j.args->windows;
     j.min_updates = j.args->draft ? DRAFT_MIN_UPDATES : METER_MIN_UPDATES;
     tool_catch_interrupt(tool);

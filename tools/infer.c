@@ -12,6 +12,8 @@
 #include "lib/paths.h"
 
 struct args {
+    const char *backend;
+    int64_t device_memory;
     const char *model, *prompt, *requests, *tokenizer;
     struct cli_ints tokens;
     int64_t max_tokens, top_k, prefill_chunk, parallel, kv_memory;
@@ -40,6 +42,7 @@ static const struct cli_option options[] = {
     CLI_CHOICE(struct args, prefix_reuse, CLI_RUN, "prefix-reuse", 0, "off|on", "off",
                "keep K and V within that memory, for requests that begin with the same tokens: same bits, less time"),
     CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    DRIVE_BACKEND_OPTIONS(struct args, CLI_RUN),
     CLI_CHOICE(struct args, numerics, CLI_RECIPE, "numerics", 0, "exact|fast", "exact", "arithmetic contract"),
     CLI_CHOICE(struct args, format, CLI_RUN, "format", 0, "text|json", "text", "form of a single answer"),
     CLI_TEXT(struct args, logits_out, CLI_OUTPUT, "logits-out", 0, "FILE", NULL,
@@ -365,7 +368,7 @@ static enum status run(struct tool *t, const void *args, struct err *err)
                                                   .min_p = a->min_p,
                                                   .top_k = (size_t)a->top_k,
                                                   .seed = tool_seed(t)}};
-    const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(t)};
+    const struct model_options mo = {.isa = a->isa, DRIVE_BACKEND(a), .n_threads = tool_threads(t)};
     const struct session_options so = {.n_parallel = (size_t)a->parallel,
                                        .prefill_chunk = (size_t)a->prefill_chunk,
                                        .kv_limit_b = (uint64_t)a->kv_memory,

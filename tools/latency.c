@@ -12,6 +12,8 @@
 #include "lib/tool.h"
 
 struct args {
+    const char *backend;
+    int64_t device_memory;
     struct cli_texts models;
     struct cli_ints in_tok, out_tok, concurrency;
     int64_t blocks, requests, warmup, prefill_chunk;
@@ -31,6 +33,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = all)"),
     CLI_FLAG(struct args, chat, CLI_RECIPE, "chat", 0, "prompts are one user message in the model's chat format, of --in-tok tokens with its markup"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_TEXT(struct args, requests_out, CLI_OUTPUT, "requests-out", 0, "FILE", NULL, "one row a request (integers, ns)"),
     CLI_TEXT(struct args, events_out, CLI_OUTPUT, "events-out", 0, "FILE", NULL, "one row a token (integers, ns)"),
     CLI_TEXT(struct args, throughput_out, CLI_OUTPUT, "throughput-out", 0, "FILE", NULL, "one row a cell and window"),
@@ -60,7 +63,7 @@ static enum status open_models(struct bench *b, struct err *err)
     struct progress *pr = tool_progress(b->tool);
     progress_stage(pr, "load", a->models.n);
     for (size_t i = 0; i < a->models.n && !s; i++) {
-        const struct model_options mo = {.isa = a->isa, .n_threads = tool_threads(b->tool)};
+        const struct model_options mo = {.isa = a->isa, DRIVE_BACKEND(a), .n_threads = tool_threads(b->tool)};
         s = drive_open_model(b->tool, a->models.items[i], &mo, &b->run.models[i], err);
         for (size_t k = 0; k < i && !s; k++) // rows are keyed by it
             if (strcmp(model_info(b->run.models[k])->name, model_info(b->run.models[i])->name) == 0)

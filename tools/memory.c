@@ -13,6 +13,8 @@
 #include "lib/tool.h"
 
 struct args {
+    const char *backend;
+    int64_t device_memory;
     const char *model;
     struct cli_ints contexts, batches;
     int64_t prefill_chunk;
@@ -26,6 +28,7 @@ static const struct cli_option options[] = {
     CLI_INTS(struct args, batches, CLI_RECIPE, "batches", 'b', "N,...", "1", 1, 4096, "sequences held at once"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = all)"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_FLAG(struct args, draft, CLI_RECIPE, "draft", 0, "mark the rows draft=1"),
     CLI_END,
 };
@@ -190,7 +193,7 @@ static enum status run(struct tool *tool, const void *args, struct err *err)
 {
     struct job j = {.tool = tool, .args = args};
     struct table *t = NULL;
-    const struct model_options mo = {.isa = j.args->isa, .n_threads = tool_threads(tool)};
+    const struct model_options mo = {.isa = j.args->isa, DRIVE_BACKEND(j.args), .n_threads = tool_threads(tool)};
     void *p;
     j.n_points = j.args->contexts.n * j.args->batches.n;
     enum status s = table_new(&t, "memory", err);

@@ -95,6 +95,10 @@ enum status cuda_embed(struct backend *b, const struct table *table, const int32
 enum status cuda_kv_new(struct backend *b, struct kv **out, const struct kv_shape *shape, struct err *err);
 void cuda_kv_free(struct backend *b, struct kv *kv);
 enum status cuda_kv_resize(struct kv *kv, size_t seq, size_t n_pos, struct err *err);
+uint64_t cuda_kv_need(const struct kv *kv, size_t n_pos);
+enum status cuda_kv_save(struct kv *kv, struct kv_saved **out, size_t seq, size_t from, size_t to, struct err *err);
+enum status cuda_kv_load(struct kv *kv, size_t seq, const struct kv_saved *saved, struct err *err);
+void cuda_kv_drop(struct kv *kv, struct kv_saved *saved);
 void cuda_kv_count(const struct kv *kv, struct kv_bytes *out);
 /* cuda_kv_send - the page table, if it has changed. cuda_kv_use - check a step's rows against the cache, and one
  * layer of it as kernels see it. */

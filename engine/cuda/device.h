@@ -32,6 +32,7 @@ struct device_ops {
     void (*unpin)(struct device *d, void *host);
     enum status (*copy_in)(struct device *d, void *dev, const void *host, size_t n, struct err *err);
     enum status (*copy_out)(struct device *d, void *host, const void *dev, size_t n, struct err *err);
+    enum status (*move)(struct device *d, void *to, const void *from, size_t n, struct err *err); /* within it */
     enum status (*fill)(struct device *d, void *dev, uint8_t byte, size_t n, struct err *err);
     enum status (*launch)(struct device *d, enum cuda_kernel k, size_t grid_x, size_t grid_y, const void *args,
                           size_t args_b, struct err *err);

@@ -44,8 +44,6 @@ static enum status check(cudaError_t e, const char *call, struct err *err)
                    cudaGetErrorString(e), cudaGetErrorName(e));
 }
 
-#define TRY(call) check(call, #call, err)
-
 static const char *arch(const struct device *d)
 {
     return ((const struct cuda *)d)->arch;
@@ -94,6 +92,11 @@ static enum status copy_in(struct device *d, void *dev, const void *host, size_t
 static enum status copy_out(struct device *d, void *host, const void *dev, size_t n, struct err *err)
 {
     return check(cudaMemcpyAsync(host, dev, n, cudaMemcpyDeviceToHost, cuda_of(d)->stream), "cudaMemcpyAsync", err);
+}
+
+static enum status move(struct device *d, void *to, const void *from, size_t n, struct err *err)
+{
+    return check(cudaMemcpyAsync(to, from, n, cudaMemcpyDeviceToDevice, cuda_of(d)->stream), "cudaMemcpyAsync", err);
 }
 
 static enum status fill(struct device *d, void *dev, uint8_t byte, size_t n, struct err *err)
@@ -153,6 +156,7 @@ static const struct device_ops cuda_ops = {
     .unpin = unpin,
     .copy_in = copy_in,
     .copy_out = copy_out,
+    .move = move,
     .fill = fill,
     .launch = launch,
     .record = record,
@@ -182,15 +186,15 @@ enum status cuda_device_new(struct device **out, struct err *err)
     };
     for (size_t i = 0; i < N_CUDA_KERNELS; i++)
         c->entries[i] = entries[i];
-    s = TRY(cudaSetDevice(0));
+    s = check(cudaSetDevice(0), "cudaSetDevice", err);
     if (!s)
-        s = TRY(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking));
+        s = check(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags", err);
     for (size_t i = 0; i < DEVICE_EVENTS && !s; i++)
-        s = TRY(cudaEventCreateWithFlags(&c->events[i], cudaEventDisableTiming));
+        s = check(cudaEventCreateWithFlags(&c->events[i], cudaEventDisableTiming), "cudaEventCreateWithFlags", err);
     if (!s)
-        s = TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+        s = check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "cudaDeviceGetAttribute", err);
     if (!s)
-        s = TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+        s = check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "cudaDeviceGetAttribute", err);
     if (s) {
         cuda_free(&c->base);
         return s;

@@ -300,6 +300,7 @@ static const struct device_ops sim_ops = {
     .unpin = sim_unpin,
     .copy_in = sim_copy,
     .copy_out = sim_copy,
+    .move = sim_copy,
     .fill = sim_fill,
     .launch = sim_launch,
     .record = sim_record,

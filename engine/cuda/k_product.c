@@ -73,6 +73,16 @@ SIMT_FN void chains_bytes(uint32_t w0, uint32_t w1, struct quad x, float *e, flo
     }
 }
 
+/* The test-only build adds the two chains one after the other: tests/cli/cuda.sh must notice. */
+SIMT_FN float add_block(float c, float e, float o)
+{
+#ifdef ASSAY_WRONG_SEGMENT_ORDER
+    return (c + e) + o;
+#else
+    return c + (e + o);
+#endif
+}
+
 /* c[m] = the segment's canonical sum for each of m_live operand rows. codes: the thread's first load; the
  * next lie 128 bytes apart. x: shared, operand rows x_step values apart. */
 SIMT_FN void segment(const uint32_t format, const uint32_t M, const uint8_t *codes, const uint8_t *scales,
@@ -121,7 +131,7 @@ SIMT_FN void segment(const uint32_t format, const uint32_t M, const uint8_t *cod
                         chains_nibbles(format, q[b * per_block].w[j], v, &e, &o);
                 }
                 if (format == DEVICE_BF16)
-                    c[m] = c[m] + (e + o);
+                    c[m] = add_block(c[m], e, o);
                 else if (format == DEVICE_MXFP4)
                     c[m] = c[m] + (e + o) * d;
                 else

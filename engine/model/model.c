@@ -146,6 +146,15 @@ static enum status check_source(const char *text, struct err *err)
     return OK;
 }
 
+static enum status open_backend(struct model *m, const struct model_options *opt, size_t n_threads, struct err *err)
+{
+    if (!opt->backend || strcmp(opt->backend, "cpu") == 0)
+        return cpu_backend_new(&m->backend, opt->isa ? opt->isa : "auto", n_threads, err);
+    if (opt->isa && strcmp(opt->isa, "auto") != 0)
+        return err_set(err, ERR_USAGE, "isa: expected 'auto' with backend '%s', found '%s'", opt->backend, opt->isa);
+    return cuda_backend_new(&m->backend, opt->backend, opt->device_memory_b, err);
+}
+
 static enum status open_all(struct source *o, const struct source_kind *kind, const struct model_options *opt)
 {
     struct model *m = o->m;
@@ -155,7 +164,7 @@ static enum status open_all(struct source *o, const struct source_kind *kind, co
     enum status s;
     m->info.prefix_id = -1;
     if ((s = kind->config(o)) || (s = finish_config(o)) || (s = kind->vocabulary(o)) || (s = finish_vocabulary(o)) ||
-        (s = cpu_backend_new(&m->backend, opt->isa ? opt->isa : "auto", n_threads, o->err)) ||
+        (s = open_backend(m, opt, n_threads, o->err)) ||
         (s = kind->weights(o)) || (s = bind_weights(m, o->err)))
         return s;
     fill_info(o);

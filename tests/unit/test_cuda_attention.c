@@ -144,6 +144,89 @@ static void test_shapes(void **state)
     each_order(shapes);
 }
 
+/* Prefixes saved, loaded, continued and dropped at random: both caches say and count the same, and attention
+ * over what they hold gives the same bytes. */
+static void shares(struct twins *w)
+{
+    enum { SAVED = 6, TURNS = 120 };
+    static const struct shape v = {4, 2, 16, 40, false, true};
+    struct err err = ERR_INIT;
+    struct run r = {.w = w, .v = &v};
+    const size_t windows[2] = {0, v.window};
+    const struct kv_shape shape = {.n_layers = 2, .n_kv_heads = 2, .head_dim = 16, .n_seqs = 3, .n_pos = 300,
+                                   .chunk = 20, .windows = windows, .limit_b = 11 * 32 * 2 * 16 * 2 * 2};
+    struct kv_saved *saved[2][SAVED] = {{NULL}};
+    size_t from[SAVED] = {0};
+    size_t to[SAVED] = {0};
+    struct rng_key key = rng_key(3, "shares");
+    float *angles = random_floats("angles", 300 * 8, 0.5f);
+    float *sinks = random_floats("sinks", 4, 2.0f);
+    size_t n_full = 0;
+    for (size_t i = 0; i < 2; i++)
+        check_ok(w->of[i]->ops->kv_new(w->of[i], &r.kv[i], &shape, &err), &err);
+    r.cos = r.sin = twins_take(w, angles, 300 * 8 * sizeof *angles);
+    r.sinks = twins_take(w, sinks, 4 * sizeof *sinks);
+    for (uint64_t turn = 0; turn < TURNS; turn++) {
+        size_t q = (size_t)rng_below(&key, 4 * turn, 3);
+        size_t k = (size_t)rng_below(&key, 4 * turn + 1, SAVED);
+        size_t n = 1 + (size_t)rng_below(&key, 4 * turn + 2, 20);
+        size_t what = (size_t)rng_below(&key, 4 * turn + 3, 8);
+        enum status s[2] = {OK, OK};
+        (void)snprintf(r.msg, sizeof r.msg, "turn %zu: %zu", (size_t)turn, what);
+        if (what < 4 && r.held[q] + n <= 300) { // continue
+            struct kv *const *kv = r.kv;
+            for (size_t i = 0; i < 2; i++)
+                s[i] = w->of[i]->ops->kv_resize(kv[i], q, r.held[q] + n, &err);
+            if (!s[0])
+                run_step(&r, (const size_t[3]){q == 0 ? n : 0, q == 1 ? n : 0, q == 2 ? n : 0}, false);
+            n_full += s[0] == ERR_MEMORY;
+        } else if (what == 4 && !saved[0][k] && r.held[q]) { // save, now and then in vain
+            from[k] = n % 2 ? 0 : r.held[q] / 64 * 32;
+            to[k] = r.held[q] - (r.held[q] > 30 ? n : 0);
+            for (size_t i = 0; i < 2; i++)
+                s[i] = w->of[i]->ops->kv_save(r.kv[i], &saved[i][k], q, from[k], to[k], &err);
+        } else if (what == 5 && saved[0][k]) { // load, where it fits
+            for (size_t i = 0; i < 2; i++)
+                s[i] = w->of[i]->ops->kv_load(r.kv[i], q, saved[i][k], &err);
+            r.held[q] = s[0] ? r.held[q] : to[k];
+        } else if (what == 6) {
+            for (size_t i = 0; i < 2; i++) {
+                w->of[i]->ops->kv_drop(r.kv[i], saved[i][k]);
+                saved[i][k] = NULL;
+            }
+        } else if (what == 7) {
+            for (size_t i = 0; i < 2; i++)
+                s[i] = w->of[i]->ops->kv_resize(r.kv[i], q, 0, &err);
+            r.held[q] = 0;
+        }
+        assert_int_equal(s[0], s[1]);
+        struct kv_bytes c[2];
+        for (size_t i = 0; i < 2; i++)
+            w->of[i]->ops->kv_count(r.kv[i], &c[i]);
+        assert_true(c[0].live == c[1].live && c[0].used == c[1].used && c[0].saved == c[1].saved);
+        assert_true(c[0].limit == c[1].limit && c[1].reserved == c[1].limit);
+        assert_true(w->of[0]->ops->kv_need(r.kv[0], n) == w->of[1]->ops->kv_need(r.kv[1], n));
+    }
+    assert_true(n_full > 0); // the limit was met
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < SAVED; k++)
+            w->of[i]->ops->kv_drop(r.kv[i], saved[i][k]);
+        w->of[i]->ops->kv_free(w->of[i], r.kv[i]);
+    }
+    twins_drop(w);
+    mem_free(angles);
+    mem_free(sinks);
+}
+
+static void test_shares(void **state)
+{
+    (void)state;
+    struct twins w;
+    twins_new(&w, SIM_SHUFFLED, 5);
+    shares(&w);
+    twins_free(&w);
+}
+
 /* What does not fit is refused with the numbers, before anything is queued. */
 static void test_refused(void **state)
 {
@@ -178,6 +261,7 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_shares),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
