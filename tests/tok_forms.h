@@ -63,8 +63,9 @@ static inline struct tokenizer *open_path(const char *path)
     return t;
 }
 
-/* A file of the tables f, as a converter writes it: pad_to rows. */
-static inline void gguf_of_tables(const struct tokfile *f, const char *pre, size_t pad_to, struct buf *out)
+/* A file of the tables f, as a converter writes it: pad_to rows. prefix false: as old converters, which do not say
+ * whether a text gets a blank before it. */
+static inline void gguf_of_tables(const struct tokfile *f, const char *pre, size_t pad_to, bool prefix, struct buf *out)
 {
     bool spm = f->kind == TOKFILE_SPM;
     struct gguf_build g = GGUF_BUILD_INIT;
@@ -94,6 +95,8 @@ static inline void gguf_of_tables(const struct tokfile *f, const char *pre, size
                                               : 1;
         put_int(&g.kvs, (uint64_t)type, 4);
     }
+    if (prefix)
+        put_bool(&g, "tokenizer.ggml.add_space_prefix", f->dummy_prefix);
     if (spm) {
         put_array(&g, "tokenizer.ggml.scores", GGUF_F32, pad_to);
         for (size_t id = 0; id < pad_to; id++) {
@@ -127,7 +130,7 @@ static inline struct tokenizer *reopen_gguf(struct tokenizer *from, const char *
     char path[64];
     struct buf out = BUF_INIT;
     assert_non_null(mkdtemp(dir));
-    gguf_of_tables(&from->file, pre, pad_to, &out);
+    gguf_of_tables(&from->file, pre, pad_to, false, &out);
     put_file(dir, "vocab.gguf", out.data, out.n);
     (void)snprintf(path, sizeof path, "%s/vocab.gguf", dir);
     struct tokenizer *t = open_path(path);

@@ -183,7 +183,8 @@ enum status tokenizer_decode_text(const struct tokenizer *t, const int32_t *ids,
 {
     struct buf text = BUF_INIT;
     enum status s = tokenizer_decode(t, ids, n, skip_special, &text, err);
-    size_t drop = t->file.dummy_prefix && text.n && text.data[0] == ' ';
+    bool starts = n && present(t, ids[0]) && !(t->file.flags[ids[0]] & TOKFILE_ADDED);
+    size_t drop = t->file.dummy_prefix && starts && text.n && text.data[0] == ' ';
     if (!s && text.n > drop)
         buf_add(out, text.data + drop, text.n - drop);
     buf_release(&text);

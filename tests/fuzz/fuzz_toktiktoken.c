@@ -1,0 +1,16 @@
+/* libFuzzer entry for the reader of .tiktoken files: an error with a sentence that names the file, or tables
+ * that keep every promise, with which text survives a round trip.
+ *   tests/fuzz/run.sh toktiktoken SECONDS */
+#include "fuzz/tok_check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct tokfile f;
+    struct err err = ERR_INIT;
+    enum status s = tokfile_read_tiktoken(&f, (const char *)data, size, "fuzz", &err);
+    size_t n = size < 300 ? size : 300;
+    tok_check_file(&f, s, &err, (const char *)data + size - n, n);
+    return 0;
+}
