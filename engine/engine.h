@@ -54,6 +54,7 @@ struct model_info {
     const char *definition;   /* of weights that lie in no file: all that they are made from; else NULL */
     size_t n_stop_ids;
     const int32_t *stop_ids;
+    int32_t bos_id;    /* stands before every plain text, by the rule of the model's own files; -1: none does */
     int32_t prefix_id; /* stands for an empty text: BOS, else EOS, of the tokenizer, else of the config; -1 */
 };
 

@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/jsonpull.h"
 #include "base/mapfile.h"
-#include "format/jsonpull.h"
 #include "text/tokenizer.h"
 
 static inline const char *shared_path(char out[512], const char *rel)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "drive/infer_tokenize.h"
 #include "drive/infer_transcript.h"
 #include "drive/rows.h"
 #include "lib/outfile.h"
@@ -55,7 +56,7 @@ static const struct cli_option options[] = {
              "journal of --requests, for going on after a kill (default: beside --out, .journal)"),
     CLI_FLAG(struct args, tokenize, CLI_RUN, "tokenize", 0,
              "read {\"text\"} a line on standard input, write {\"ids\"} a line; special tokens are not parsed"),
-    CLI_TEXT(struct args, tokenizer, CLI_INPUT, "tokenizer", 0, "FILE", NULL, "tokenizer.json for --tokenize without a model"),
+    CLI_TEXT(struct args, tokenizer, CLI_INPUT, "tokenizer", 0, "FILE", NULL, "tokenizer for --tokenize without a model: tokenizer.json, tokenizer.model, .tiktoken, vocab.json, .gguf"),
     CLI_END,
 };
 
@@ -257,61 +258,14 @@ static enum status run_single(struct tool *t, const struct args *a, struct model
     return s;
 }
 
-/* The tokenizer named, or the one of the model directory; the weights are not touched. */
-static enum status open_tokenizer(const struct args *a, struct tokenizer **out, struct err *err)
-{
-    struct buf path = BUF_INIT;
-    if (a->tokenizer)
-        buf_str(&path, a->tokenizer);
-    else
-        buf_printf(&path, "%s/tokenizer.json", a->model);
-    enum status s = buf_status(&path, "path", err);
-    if (!s)
-        s = tokenizer_open(out, path.data, err);
-    buf_release(&path);
-    return s;
-}
-
-static enum status tokenize_line(const struct tokenizer *tok, const char *line, size_t n, size_t number, struct buf *out,
-                                 struct err *err)
-{
-    cJSON *root = NULL;
-    struct ids ids = {.n = 0};
-    char where[40];
-    const char *text = NULL;
-    (void)snprintf(where, sizeof where, "<stdin>:%zu", number);
-    enum status s = json_parse(&root, line, n, where, err);
-    if (s)
-        return s;
-    if (!(s = json_get_str(root, "text", where, &text, err)) && root->child->next)
-        s = err_set(err, ERR_FORMAT, "%s: expected {\"text\"} alone, found more keys", where);
-    if (!s && !(s = tokenizer_encode(tok, text, strlen(text), &ids, err)) && !(s = ids_status(&ids, err))) {
-        buf_str(out, "{\"ids\":[");
-        for (size_t i = 0; i < ids.n; i++)
-            buf_printf(out, i ? ",%d" : "%d", ids.v[i]);
-        buf_str(out, "]}\n");
-    }
-    ids_release(&ids);
-    cJSON_Delete(root);
-    return s;
-}
-
+/* The tokenizer named, or the one of the model; the weights are not touched. */
 static enum status tokenize(struct tool *t, const struct args *a, struct err *err)
 {
     struct tokenizer *tok = NULL;
     struct buf in = BUF_INIT;
     struct buf out = BUF_INIT;
-    enum status s = open_tokenizer(a, &tok, err);
-    if (!s)
-        s = path_read("-", &in, err);
-    size_t number = 1;
-    for (size_t at = 0; at < in.n && !s; number++) {
-        const char *end = memchr(in.data + at, '\n', in.n - at);
-        size_t len = end ? (size_t)(end - in.data) - at : in.n - at;
-        s = tokenize_line(tok, in.data + at, len, number, &out, err);
-        at += len + 1;
-    }
-    if (!s && !(s = buf_status(&out, "ids", err)))
+    enum status s = tokenizer_open(&tok, a->tokenizer ? a->tokenizer : a->model, err);
+    if (!s && !(s = path_read("-", &in, err)) && !(s = infer_tokenize(tok, in.n ? in.data : "", in.n, "<stdin>", &out, err)))
         s = outfile_put(tool_out(t), out.n ? out.data : "", out.n, NULL, err);
     buf_release(&in);
     buf_release(&out);

@@ -119,8 +119,13 @@ struct gguf;
 enum status tokfile_read_gguf(struct tokfile *out, const struct gguf *g, struct err *err);
 
 /* tokfile_open - read a file of any of these forms; which one its content says. vocab.json and merges.txt are
- * found beside each other, tokenizer_config.json beside them. */
+ * found beside each other, tokenizer_config.json beside them. A directory: the file that tokfile_of_dir picks. */
 enum status tokfile_open(struct tokfile *out, const char *path, struct err *err);
+
+/* tokfile_of_dir - base names of the files that make a directory's tokenizer, NULL-ended, the first one to be
+ * opened; *out NULL when there is none. SentencePiece's own file goes first: the tokenizer.json made of it lacks
+ * user-defined pieces (Yi) or is of a kind not read here (Llama). Then tokenizer.json, which is whole. */
+enum status tokfile_of_dir(const char *dir, const char *const **out, struct err *err);
 
 void tokfile_release(struct tokfile *f); /* safe on a zeroed struct */
 

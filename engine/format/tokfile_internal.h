@@ -1,7 +1,7 @@
 #ifndef ASSAY_FORMAT_TOKFILE_INTERNAL_H
 #define ASSAY_FORMAT_TOKFILE_INTERNAL_H
 
-#include "format/jsonpull.h"
+#include "base/jsonpull.h"
 #include "format/tokbuild.h"
 
 /* What the readers of tokenizer.json and vocab.json share. */

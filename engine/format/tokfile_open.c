@@ -1,10 +1,10 @@
-#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/jsonpull.h"
 #include "base/mapfile.h"
 #include "base/mem.h"
 #include "format/gguf.h"
-#include "format/jsonpull.h"
 #include "format/tokfile.h"
 
 /* Which reader a file is for, by its content: extensions lie (Llama 3's original tokenizer.model is a tiktoken
@@ -110,9 +110,61 @@ static enum status open_gguf(struct tokfile *out, const struct mapfile *m, const
     return s;
 }
 
+/* Whether a file is there; of tokenizer.model, whether it is SentencePiece's. */
+static bool is_there(const char *path, enum form wanted)
+{
+    struct mapfile m;
+    if (mapfile_open(&m, path, NULL))
+        return false;
+    bool good = wanted == FORM_UNKNOWN || form_of(m.data ? (const char *)m.data : "", m.size) == wanted;
+    mapfile_close(&m);
+    return good;
+}
+
+enum status tokfile_of_dir(const char *dir, const char *const **out, struct err *err)
+{
+    static const char *const spm[] = {"tokenizer.model", NULL};
+    static const char *const json[] = {"tokenizer.json", NULL};
+    static const char *const vocab[] = {"vocab.json", "merges.txt", NULL};
+    static const char *const tiktoken[] = {"o200k_base.tiktoken", NULL};
+    static const char *const *const forms[] = {spm, json, vocab, tiktoken};
+    *out = NULL;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms && !*out; i++) {
+        struct buf path = BUF_INIT;
+        buf_printf(&path, "%s/%s", dir, forms[i][0]);
+        enum status s = buf_status(&path, "path", err);
+        if (!s && is_there(path.data, forms[i] == spm ? FORM_SPM : FORM_UNKNOWN))
+            *out = forms[i];
+        buf_release(&path);
+        if (s)
+            return s;
+    }
+    return OK;
+}
+
+static enum status open_dir(struct tokfile *out, const char *dir, struct err *err)
+{
+    const char *const *names;
+    struct buf path = BUF_INIT;
+    enum status s = tokfile_of_dir(dir, &names, err);
+    if (!s && !names)
+        s = err_set(err, ERR_MISSING, "'%s': expected a tokenizer.json, tokenizer.model, vocab.json or o200k_base.tiktoken, found "
+                    "none", dir);
+    if (!s) {
+        buf_printf(&path, "%s/%s", dir, names[0]);
+        if (!(s = buf_status(&path, "path", err)))
+            s = tokfile_open(out, path.data, err);
+    }
+    buf_release(&path);
+    return s;
+}
+
 enum status tokfile_open(struct tokfile *out, const char *path, struct err *err)
 {
     struct mapfile m;
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return open_dir(out, path, err);
     enum status s = mapfile_open(&m, path, err);
     if (s)
         return s;

@@ -35,6 +35,7 @@ static enum status finish_vocabulary(struct source *o)
     if (m->tokenizer && tokenizer_size(m->tokenizer) > m->config.vocab_size)
         return err_set(o->err, ERR_SHAPE, "%s: tokenizer: expected ids below vocab_size %zu, found %zu", o->text,
                        m->config.vocab_size, tokenizer_size(m->tokenizer) - 1);
+    m->info.bos_id = o->says_bos ? o->bos_id : m->tokenizer ? tokenizer_bos(m->tokenizer) : -1;
     if (m->info.prefix_id < 0)
         m->info.prefix_id = m->config.bos_id >= 0 ? m->config.bos_id : m->config.eos_id;
     m->chat = chat_format_of(m, o->has_template);

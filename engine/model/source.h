@@ -16,6 +16,8 @@ struct source {
     size_t n_files;
     bool has_template; // set by vocabulary: the files come with a chat template
     const void *own;   // of the kind: what config found out, or was given instead of text
+    bool says_bos;     // set by vocabulary: bos_id goes before every text, -1 nothing does; else the tokenizer says
+    int32_t bos_id;
     struct err *err;
 };
 

@@ -6,11 +6,11 @@
 #include "base/json.h"
 #include "format/hfconfig.h"
 #include "format/safetensors.h"
+#include "format/tokfile.h"
 #include "model/source.h"
 
 static const char config_name[] = "config.json";
 static const char generation_name[] = "generation_config.json";
-static const char tokenizer_name[] = "tokenizer.json";
 static const char tokenizer_config_name[] = "tokenizer_config.json";
 static const char template_name[] = "chat_template.jinja";
 
@@ -55,7 +55,8 @@ static const char *token_name(const cJSON *root, const char *key)
     return cJSON_IsString(v) ? v->valuestring : NULL;
 }
 
-/* tokenizer_config.json: the ends of a text, and whether there is a chat template. Sources of stop ids
+/* tokenizer_config.json: the ends of a text, whether a text starts with one of them (the vocabulary's own file may
+ * have said so too; this one has the last word), and whether there is a chat template. Sources of stop ids
  * disagree in the wild, so the union of all is taken. */
 static enum status read_tokenizer_config(struct source *o, const char *path)
 {
@@ -70,17 +71,37 @@ static enum status read_tokenizer_config(struct source *o, const char *path)
     o->has_template |= template && !cJSON_IsNull(template);
     if (prefix && o->m->tokenizer)
         o->m->info.prefix_id = tokenizer_special(o->m->tokenizer, prefix);
-    if (eos)
+    const cJSON *add_bos = json_get(root, "add_bos_token");
+    o->says_bos = cJSON_IsBool(add_bos) && o->m->tokenizer;
+    o->bos_id = o->says_bos && cJSON_IsTrue(add_bos) && bos ? tokenizer_special(o->m->tokenizer, bos) : -1;
+    if (o->says_bos && cJSON_IsTrue(add_bos) && o->bos_id < 0)
+        s = err_set(o->err, ERR_FORMAT, "%s: add_bos_token: expected a bos_token that is an added token, found \"%.60s\"", path,
+                    bos ? bos : "");
+    if (!s && eos)
         s = source_stop_name(o, eos);
     cJSON_Delete(root);
     return s;
+}
+
+static enum status open_tokenizer(struct source *o)
+{
+    const char *const *names;
+    const char *path;
+    enum status s = tokfile_of_dir(o->dir, &names, o->err);
+    if (s || !names)
+        return s;
+    for (size_t i = 0; names[i]; i++)
+        if ((s = source_note_file(o, names[i])))
+            return s;
+    s = path_of(o, names[0], &path);
+    return s ? s : tokenizer_open(&o->m->tokenizer, path, o->err);
 }
 
 static enum status vocabulary(struct source *o)
 {
     const char *path;
     enum status s;
-    if ((s = optional(o, tokenizer_name, &path)) || (path && (s = tokenizer_open(&o->m->tokenizer, path, o->err))))
+    if ((s = open_tokenizer(o)))
         return s;
     if ((s = optional(o, template_name, &path)))
         return s;

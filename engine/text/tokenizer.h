@@ -21,7 +21,7 @@ void ids_add(struct ids *a, int32_t id);
 void ids_release(struct ids *a);
 enum status ids_status(const struct ids *a, struct err *err);
 
-/* tokenizer_open - a tokenizer file of any known form (format/tokfile.h). Unknown rules are ERR_UNSUPPORTED
+/* tokenizer_open - a tokenizer file of any known form, or a directory with one (format/tokfile.h). Unknown rules are ERR_UNSUPPORTED
  * naming them, never guessed. Caller frees. */
 enum status tokenizer_open(struct tokenizer **out, const char *path, struct err *err);
 void tokenizer_free(struct tokenizer *t);

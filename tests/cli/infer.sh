@@ -66,8 +66,31 @@ c=$("$infer" -q -m "$tmp/yi" --prompt x -n 20 --temperature 1 --seed 2 --format 
 ok "a seed repeats itself, another differs" '[ "$a" = "$b" ] && [ "$a" != "$c" ]'
 printf '{"text":"hello <|im_end|>"}\n{"text":""}\n' | "$infer" --tokenize -m "$tmp/qwen3" >"$tmp/ids" 2>"$tmp/err"
 printf '{"text":"hello <|im_end|>"}\n{"text":""}' | "$infer" --tokenize --tokenizer "$tmp/qwen3/tokenizer.json" >"$tmp/ids2" 2>>"$tmp/err"
-end=$(grep -oE '"id": *[0-9]+, *"content": *"<\|im_end\|>"|"content": *"<\|im_end\|>", *"id": *[0-9]+' "$tmp/qwen3/tokenizer.json" | grep -oE '[0-9]+' | head -n 1)
-ok "--tokenize: ids a line, special tokens are text" 'cmp -s "$tmp/ids" "$tmp/ids2" && [ "$(wc -l <"$tmp/ids")" -eq 2 ] && [ "$(tail -n 1 "$tmp/ids")" = "{\"ids\":[]}" ] && ! grep -qE "[[,]${end:-none}[],]" "$tmp/ids"'
+added_id() { tr -d ' \n' <"$tmp/qwen3/tokenizer.json" | grep -oE "\{\"id\":[0-9]+,\"content\":\"<\\|$1\\|>\"" | grep -oE '[0-9]+' | head -n 1; }
+end=$(added_id im_end)
+ok "--tokenize: ids a line, special tokens are text" 'cmp -s "$tmp/ids" "$tmp/ids2" && [ "$(wc -l <"$tmp/ids")" -eq 2 ] && [ "$(tail -n 1 "$tmp/ids")" = "{\"ids\":[]}" ] && [ -n "$end" ] && ! grep -qE "[[,]$end[],]" "$tmp/ids"'
+tokens() { printf '%s\n' "$2" | "$infer" --tokenize --tokenizer "$1" 2>"$tmp/err"; }
+ok "--tokenize: a tokenizer.model, by content" '[ "$(tokens tests/fuzz/seeds/tokspm/yi "{\"text\":\"hello<br>\"}")" = "{\"ids\":[270,261]}" ]'
+ok "--tokenize: a .gguf" '[ "$(tokens tests/fuzz/seeds/tokgguf/gpt-4o "{\"text\":\"hello\"}")" = "{\"ids\":[259]}" ]'
+ok "--tokenize: a .gguf with a blank before every text" '[ "$(tokens tests/fuzz/seeds/tokgguf/llama "{\"text\":\"hello\"}")" = "{\"ids\":[280]}" ]'
+ok "--tokenize: U+0000 is a character" '[ "$(tokens tests/fuzz/seeds/tokgguf/gpt-4o "{\"text\":\"a\u0000b\"}")" = "{\"ids\":[97,0,98]}" ]'
+printf '{"text":"a"}\n{"texts":"a"}\n' | "$infer" --tokenize -m "$tmp/qwen3" >"$tmp/out" 2>"$tmp/err"
+ok "--tokenize: a line without a text is named, and nothing is written" '[ $last -eq 2 ] && [ ! -s "$tmp/out" ] && grep -q "<stdin>:2:2: expected {\"text\"} alone" "$tmp/err"'
+printf '{"text":"a","id":1}\n' | "$infer" --tokenize -m "$tmp/qwen3" >"$tmp/out" 2>"$tmp/err"
+ok "--tokenize: another key is refused" '[ $last -eq 2 ] && grep -q "<stdin>:1:13: expected {\"text\"} alone" "$tmp/err"'
+
+# --- what the files put before every text
+cp -r "$tmp/qwen3" "$tmp/bos"
+sed -i -e 's/"add_bos_token": false/"add_bos_token": true/' -e 's/"bos_token": null/"bos_token": "<|endoftext|>"/' "$tmp/bos/tokenizer_config.json"
+bos=$(added_id endoftext)
+printf '%s\n' '{"id":"p","prompt":"hello","max_tokens":1}' '{"id":"s","kind":"score","prompt":"The capital of","continuation":" France"}' '{"id":"c","messages":[{"role":"user","content":"Hi"}],"max_tokens":1}' >"$tmp/b.jsonl"
+(cd "$tmp" && for m in qwen3 bos; do "$infer" -q -m $m -r b.jsonl -o "b-$m.jsonl" || exit 1; done) 2>"$tmp/err"
+first() { grep "\"id\":\"$2\"" "$tmp/b-$1.jsonl" | grep -o '"prompt_token_ids":\[[^]]*' | sed 's/.*\[//'; }
+ok "add_bos_token: the id goes before a prompt" '[ -n "$bos" ] && [ -n "$(first qwen3 p)" ] && [ "$(first bos p)" = "$bos,$(first qwen3 p)" ]'
+ok "add_bos_token: and before a scored text; a chat has its own beginning" '[ "$(first bos s)" = "$bos,$(first qwen3 s)" ] && [ -n "$(first bos c)" ] && [ "$(first bos c)" = "$(first qwen3 c)" ]'
+sed -i 's/"bos_token": "<|endoftext|>"/"bos_token": "<nothing>"/' "$tmp/bos/tokenizer_config.json"
+"$infer" -q -m "$tmp/bos" --prompt hello -n 1 >/dev/null 2>"$tmp/err"
+ok "add_bos_token: a token that is none is refused" '[ $last -eq 2 ] && grep -q "tokenizer_config.json: add_bos_token: expected a bos_token that is an added token, found \"<nothing>\"" "$tmp/err"'
 
 # --- requests
 cat >"$tmp/r.jsonl" <<'END'

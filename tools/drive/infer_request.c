@@ -82,7 +82,7 @@ static enum status need_tokenizer(const struct reading *q)
     if (model_info(q->m)->definition)
         return err_set(q->err, ERR_USAGE, "%s: expected token ids for the synthetic model '%s', which has no tokenizer, found text",
                        q->where, model_info(q->m)->name);
-    return err_set(q->err, ERR_MISSING, "%s: expected a tokenizer.json in '%s' for text, found none", q->where,
+    return err_set(q->err, ERR_MISSING, "%s: expected a tokenizer in '%s' for text, found none", q->where,
                    model_info(q->m)->dir);
 }
 
@@ -99,9 +99,13 @@ static enum status keep_ids(const struct reading *q, const int32_t *v, size_t n,
     return OK;
 }
 
+/* Plain text that starts a sequence: what the model's files put before every text goes before it. */
 static enum status encode(const struct reading *q, const char *text, size_t n, struct ids *out)
 {
     enum status s = need_tokenizer(q);
+    int32_t bos = model_info(q->m)->bos_id;
+    if (out->n == 0 && bos >= 0)
+        ids_add(out, bos);
     if (!s)
         s = tokenizer_encode(model_tokenizer(q->m), text, n, out, q->err);
     return s ? s : ids_status(out, q->err);

@@ -1,5 +1,5 @@
-#ifndef ASSAY_FORMAT_JSONPULL_H
-#define ASSAY_FORMAT_JSONPULL_H
+#ifndef ASSAY_BASE_JSONPULL_H
+#define ASSAY_BASE_JSONPULL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "format/jsonpull.h"
+#include "base/jsonpull.h"
 
 #include <string.h>
 
