@@ -29,9 +29,9 @@ struct model_options {
 
 /* Everything a result row or statement says about a model. Strings borrowed until model_free. */
 struct model_info {
-    const char *name;         /* last part of the source's path */
+    const char *name;         /* last part of the source's path, without .gguf */
     const char *arch;         /* "gpt-oss", "qwen3", "llama" */
-    const char *weight_format; /* "mxfp4+bf16", "bf16" */
+    const char *weight_format; /* the types of the matrices as stored, fewest bits first: "mxfp4+bf16", "q8_0" */
     const char *backend;      /* "cpu", "cuda", "cuda-sim" */
     const char *isa;          /* in use */
     const char *numerics;     /* "exact" */
@@ -44,7 +44,7 @@ struct model_info {
     uint64_t total_params, active_params; /* models.md 1.1; active counts lm_head, not the embedding */
     uint64_t weights_file_b;              /* data bytes of the tensors in the files */
     uint64_t weights_b;                   /* bytes the backend holds for them */
-    uint64_t decode_weights_b;            /* bytes one token reads at batch 1 (k experts, one embedding row) */
+    uint64_t decode_weights_b;            /* of those, what one token reads at batch 1: k experts, one embedding row */
     uint64_t kv_b_per_tok_full;           /* by formula, every layer keeping all */
     uint64_t kv_b_per_tok_window;         /* by formula, past the window */
     uint64_t load_ns;
@@ -58,7 +58,8 @@ struct model_info {
     int32_t prefix_id; /* stands for an empty text: BOS, else EOS, of the tokenizer, else of the config; -1 */
 };
 
-/* model_open - load a Hugging Face directory. Weights are re-tiled tensor by tensor.
+/* model_open - load a model: a Hugging Face directory, one in gpt-oss's original layout, a .gguf file (of
+ * several parts the first), or synthetic:NAME. Weights are re-tiled tensor by tensor.
  * ERR_MISSING, ERR_FORMAT, ERR_SHAPE, ERR_UNSUPPORTED, ERR_RANGE with file, position, expected and
  * found. The caller frees. */
 enum status model_open(struct model **out, const char *source, const struct model_options *opt, struct err *err);

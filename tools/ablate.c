@@ -22,7 +22,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED, "model directory"),
+    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED, "directory, .gguf file, or synthetic:NAME"),
     CLI_TEXT(struct args, factors, CLI_RECIPE, "factors", 0, "LIST", "decoding,context,weight-format,threads,isa,prefill-chunk,concurrency", "factors to ablate, comma-separated"),
     CLI_TEXT(struct args, alt_model, CLI_INPUT, "alt-model", 0, "SOURCE", NULL, "the same model in another weight format (factor weight-format)"),
     CLI_INTS(struct args, contexts, CLI_RECIPE, "contexts", 0, "N,...", "512,1024,2048,4096", 1, 1 << 20, "prompt lengths of factor context (tokens)"),

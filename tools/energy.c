@@ -31,7 +31,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED, "model directory"),
+    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED, "directory, .gguf file, or synthetic:NAME"),
     CLI_INTS(struct args, contexts, CLI_RECIPE, "contexts", 0, "N,...", "512", 1, 1 << 24, "prompt lengths (tokens)"),
     CLI_INT(struct args, out_tok, CLI_RECIPE, "out-tok", 0, "N", "64", 1, 1 << 20, "generated length of a whole request (tokens)"),
     CLI_INTS(struct args, batches, CLI_RECIPE, "batches", 'b', "N,...", "1", 1, 4096, "requests at once"),

@@ -24,7 +24,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", NULL, "model directory"),
+    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", NULL, "directory, .gguf file, or synthetic:NAME"),
     CLI_TEXT(struct args, prompt, CLI_RECIPE, "prompt", 'p', "TEXT", NULL, "text to continue"),
     CLI_INTS(struct args, tokens, CLI_RECIPE, "tokens", 0, "ID,...", NULL, 0, INT32_MAX, "token ids to continue"),
     CLI_TEXT(struct args, requests, CLI_INPUT, "requests", 'r', "FILE", NULL, "requests.jsonl to answer; - is standard input"),

@@ -23,7 +23,7 @@ struct args {
 };
 
 static const struct cli_option options[] = {
-    CLI_TEXTS(struct args, models, CLI_INPUT, "model", 'm', "SOURCE", "model directory; several share every block"),
+    CLI_TEXTS(struct args, models, CLI_INPUT, "model", 'm', "SOURCE", "directory, .gguf file, or synthetic:NAME; several share every block"),
     CLI_INTS(struct args, in_tok, CLI_RECIPE, "in-tok", 0, "N,...", "128", 1, 1 << 20, "prompt lengths (tokens)"),
     CLI_INTS(struct args, out_tok, CLI_RECIPE, "out-tok", 0, "N,...", "64", 2, 1 << 20, "generated lengths (tokens)"),
     CLI_INTS(struct args, concurrency, CLI_RECIPE, "concurrency", 'c', "N,...", "1", 1, 4096, "requests in flight"),

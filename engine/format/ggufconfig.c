@@ -363,7 +363,8 @@ static enum status read_id(const struct reading *r, const struct model_config *c
     return s;
 }
 
-/* gpt-oss: its end of turn closes a message only, and stopping there loses the answer (models.md 7). */
+/* gpt-oss: its end of turn closes a message only, and stopping there loses the answer (models.md 7). Qwen3
+ * has no start of text: writers give its <|endoftext|>. */
 static enum status read_ends(const struct reading *r, struct model_config *c)
 {
     int32_t eot = -1;
@@ -374,6 +375,8 @@ static enum status read_ends(const struct reading *r, struct model_config *c)
         (s = read_id(r, c, "tokenizer.ggml.eot_token_id", &eot)) ||
         (s = read_id(r, c, "tokenizer.ggml.eom_token_id", &eom)))
         return s;
+    if (c->arch == ARCH_QWEN3)
+        c->bos_id = -1;
     if (c->eos_id >= 0)
         (void)config_add_stop(c, c->eos_id); // three at most: there is room
     if (eot >= 0 && c->arch != ARCH_GPTOSS)

@@ -6,6 +6,7 @@
 #include "base/dmath.h"
 #include "base/json.h"
 #include "base/mapfile.h"
+#include "format/originalconfig.h"
 
 struct reading {
     const cJSON *root;
@@ -355,7 +356,7 @@ enum status hfconfig_parse(struct model_config *out, const char *text, size_t n,
     if (s)
         return s;
     struct reading r = {.root = root, .file = name, .err = err};
-    s = read_root(&r, out);
+    s = originalconfig_is(root) ? originalconfig_read(out, root, name, err) : read_root(&r, out);
     cJSON_Delete(root);
     return s;
 }

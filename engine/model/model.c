@@ -10,7 +10,7 @@
 #include "model/params.h"
 
 /* The first that matches is taken. */
-static const struct source_kind *const kinds[] = {&source_synthetic, &source_hf};
+static const struct source_kind *const kinds[] = {&source_synthetic, &source_gguf, &source_hf};
 
 static enum chat_format chat_format_of(const struct model *m, bool has_template)
 {
@@ -139,11 +139,9 @@ static const struct source_kind *kind_of(const char *text)
 
 static enum status check_source(const char *text, struct err *err)
 {
-    size_t n = strlen(text);
-    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 ||
-        (n > 5 && strcmp(text + n - 5, ".gguf") == 0))
+    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
         return err_set(err, ERR_UNSUPPORTED,
-                       "model '%s': expected a Hugging Face directory or synthetic:NAME, found another kind of source", text);
+                       "model '%s': expected a directory, a .gguf file or synthetic:NAME, found another kind of source", text);
     return OK;
 }
 

@@ -29,6 +29,7 @@ struct source_kind {
 };
 
 extern const struct source_kind source_synthetic; // synthetic:NAME
+extern const struct source_kind source_gguf;      // a file that ends in .gguf
 extern const struct source_kind source_hf;        // a Hugging Face directory; matches what nothing else does
 
 /* model_open_as - model_open with the kind known. own: what config would find out from `source`, which then

@@ -59,7 +59,7 @@ weights "a negative offset" "offset|integer|number" "$(offsets "[-2,$to]")"
 weights "an end before its beginning" "offset|end" "$(offsets "[$to,$from]")"
 weights "three offsets" "offset" "$(offsets "[$from,$to,$to]")"
 weights "bytes that are not shape x dtype" "shape|bytes" "s/(\"$t\":\{\"dtype\":\"BF16\",\"shape\":)\[64\]/\1[65]/"
-weights "another dtype of the same size" "F16" "s/(\"$t\":\{\"dtype\":)\"BF16\"/\1\"F16\"/"
+weights "another dtype of the same size" "I16" "s/(\"$t\":\{\"dtype\":)\"BF16\"/\1\"I16\"/"
 weights "a dtype that is none" "BF17" "s/(\"$t\":\{\"dtype\":)\"BF16\"/\1\"BF17\"/"
 weights "scales that are no bytes" "U8|I8" 's/(down_proj_scales":\{"dtype":)"U8"/\1"I8"/'
 weights "another shape of the same size" "shape" "s/(\"$t\":\{\"dtype\":\"BF16\",\"shape\":)\[64\]/\1[8,8]/"

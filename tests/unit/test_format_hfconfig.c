@@ -134,10 +134,48 @@ static void refuses_bad_stop_ids(void **state)
     }
 }
 
+/* gpt-oss's authors: no architecture is named, the bounds of YaRN are called alpha and beta. */
+#define ORIGINAL(heads, layers, factor)                                                                        \
+    "{\"num_hidden_layers\":" layers ",\"num_experts\":6,\"experts_per_token\":4,\"vocab_size\":640,"            \
+    "\"hidden_size\":96,\"intermediate_size\":160,\"swiglu_limit\":7.0,\"head_dim\":64,"                         \
+    "\"num_attention_heads\":" heads ",\"num_key_value_heads\":2,\"sliding_window\":16,"                         \
+    "\"initial_context_length\":4096,\"rope_theta\":150000,\"rope_scaling_factor\":" factor ",\"rope_ntk_beta\":32," \
+    "\"rope_ntk_alpha\":1"
+
+static void reads_the_original(void **state)
+{
+    (void)state;
+    struct model_config c;
+    struct err err = ERR_INIT;
+    if (parse(&c, ORIGINAL("8", "4", "32") "}", &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(c.arch, ARCH_GPTOSS);
+    assert_true(c.max_context_tok == 131072 && c.n_experts == 6 && c.n_experts_used == 4 && c.attention_bias && c.sinks);
+    assert_true(c.eps == 1e-5 && c.rope.beta_fast == 32 && c.rope.beta_slow == 1 && !c.rope.truncate && !c.tied);
+    assert_true(c.windows[0] == 16 && c.windows[1] == 0 && c.n_stop_ids == 0 && c.bos_id == -1 && c.eos_id == -1);
+    static const struct {
+        const char *text;
+        enum status status;
+        const char *says;
+    } bad[] = {
+        {ORIGINAL("7", "4", "32") "}", ERR_SHAPE, "7 / 2 heads"},
+        {ORIGINAL("8", "0", "32") "}", ERR_RANGE, "num_hidden_layers"},
+        {ORIGINAL("8", "4", "1e6") "}", ERR_RANGE, "rope_scaling_factor"},
+        {ORIGINAL("8", "4", "\"x\"") "}", ERR_FORMAT, "rope_scaling_factor"},
+        {"{\"rope_ntk_alpha\":1}", ERR_FORMAT, "num_hidden_layers"},
+        {ORIGINAL("8", "4", "32") ",\"model_type\":\"gpt_oss\"}", ERR_FORMAT, "max_position_embeddings"}, // no longer that kind
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        enum status s = parse(&c, bad[i].text, &err);
+        if (s != bad[i].status || !strstr(err.text, bad[i].says))
+            fail_msg("case %zu: status %s, message: %s", i, status_name(s), err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_llama), cmocka_unit_test(reads_gptoss),
+        cmocka_unit_test(reads_llama), cmocka_unit_test(reads_gptoss), cmocka_unit_test(reads_the_original),
         cmocka_unit_test(refuses_what_it_does_not_know), cmocka_unit_test(refuses_bad_stop_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

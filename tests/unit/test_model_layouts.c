@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "quant/mxfp4.h"
+#include "safetensors_build.h"
 
-/* The same weights stored in other ways are the same model: shards with an index, and experts as bf16
- * [in, out] as dequantised uploads have them. Bits are demanded, since MXFP4 is exact in bf16. */
+/* The same weights stored in other ways are the same model: shards with an index, experts as bf16 [in, out] as
+ * dequantised uploads have them, fp32 throughout, and the names of gpt-oss's authors. Bits are demanded, since
+ * MXFP4 is exact in bf16 and bf16 in fp32. */
 
 static void path_in(const struct models *ms, const char *name, char out[256])
 {
@@ -70,19 +72,8 @@ static void shards_are_the_same_model(void **state)
     }
 }
 
-/* One tensor of the new file; data appended, entry added to the header. */
-static void add(struct buf *header, struct buf *data, const char *name, const char *dtype, const size_t *shape,
-                size_t n_dims, const void *bytes, size_t n)
-{
-    buf_printf(header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", header->n ? "," : "{", name, dtype);
-    for (size_t i = 0; i < n_dims; i++)
-        buf_printf(header, "%s%zu", i ? "," : "", shape[i]);
-    buf_printf(header, "],\"data_offsets\":[%zu,%zu]}", data->n, data->n + n);
-    buf_add(data, bytes, n);
-}
-
 /* blocks [E, rows, groups, 16] and scales to bf16 [E, 32 * groups, rows]. */
-static void add_dequantised(struct buf *header, struct buf *data, const char *name, const struct tensor *blocks,
+static void add_dequantised(struct st_build *b, const char *name, const struct tensor *blocks,
                             const struct tensor *scales)
 {
     size_t E = blocks->shape[0];
@@ -101,7 +92,7 @@ static void add_dequantised(struct buf *header, struct buf *data, const char *na
                     out[(e * groups * 32 + g * 32 + i) * rows + r] = w[i];
             }
     const size_t shape[] = {E, groups * 32, rows};
-    add(header, data, name, "BF16", shape, 3, out, n * sizeof *out);
+    st_add(b, name, "BF16", shape, 3, out, n * sizeof *out);
     free(out);
 }
 
@@ -115,9 +106,7 @@ static bool ends(const char *s, const char *end)
 static void write_dequantised(const char *from, const char *to)
 {
     struct tensors *st;
-    struct buf header = BUF_INIT;
-    struct buf data = BUF_INIT;
-    char path[400];
+    struct st_build b = ST_BUILD_INIT;
     assert_int_equal(safetensors_open(&st, from, NULL), OK);
     for (size_t i = 0; i < tensors_count(st); i++) {
         const struct tensor *t = tensors_at(st, i);
@@ -125,28 +114,26 @@ static void write_dequantised(const char *from, const char *to)
         (void)snprintf(name, sizeof name, "%s", t->name);
         if (ends(name, "_scales"))
             continue;
-        if (ends(name, "_blocks")) {
-            (void)snprintf(name + strlen(name) - 7, 8, "_scales");
-            const struct tensor *scales = tensors_find(st, name);
-            name[strlen(name) - 7] = '\0';
-            add_dequantised(&header, &data, name, t, scales);
+        if (!ends(name, "_blocks")) {
+            st_copy(&b, t, name);
             continue;
         }
-        add(&header, &data, name, t->type_name, t->shape, t->n_dims, t->data, t->n_bytes);
+        (void)snprintf(name + strlen(name) - 7, 8, "_scales");
+        const struct tensor *scales = tensors_find(st, name);
+        name[strlen(name) - 7] = '\0';
+        add_dequantised(&b, name, t, scales);
     }
-    buf_str(&header, "}");
-    buf_str(&header, header.n % 2 ? "" : " "); // odd: the data is unaligned on purpose
-    (void)snprintf(path, sizeof path, "%s/model.safetensors", to);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    for (unsigned i = 0; i < 8; i++)
-        assert_true(fputc((int)((uint64_t)header.n >> (8 * i) & 255), f) != EOF);
-    assert_int_equal(fwrite(header.data, 1, header.n, f), header.n);
-    assert_int_equal(fwrite(data.data, 1, data.n, f), data.n);
-    assert_int_equal(fclose(f), 0);
-    buf_release(&header);
-    buf_release(&data);
+    st_write(&b, to);
     tensors_close(st);
+}
+
+/* A copy of a model's folder without its weights. */
+static void copy_folder(const struct models *ms, const char *from, const char *name, char to[256])
+{
+    char command[900];
+    path_in(ms, name, to);
+    (void)snprintf(command, sizeof command, "cp -r '%s' '%s' && rm '%s/model.safetensors'", from, to, to);
+    assert_int_equal(system(command), 0);
 }
 
 static void dequantised_experts_are_the_same_model(void **state)
@@ -154,13 +141,10 @@ static void dequantised_experts_are_the_same_model(void **state)
     const struct models *ms = *state;
     char from[256];
     char to[256];
-    char command[900];
     char a[DIGEST_HEX_LEN + 1];
     char b[DIGEST_HEX_LEN + 1];
     model_path(ms, 0, from);
-    path_in(ms, "dequantised", to);
-    (void)snprintf(command, sizeof command, "cp -r '%s' '%s' && rm '%s/model.safetensors'", from, to, to);
-    assert_int_equal(system(command), 0);
+    copy_folder(ms, from, "dequantised", to);
     write_dequantised(from, to);
     struct model *x = open_path(from);
     struct model *y = open_path(to);
@@ -174,11 +158,144 @@ static void dequantised_experts_are_the_same_model(void **state)
     model_free(y);
 }
 
+/* Every bf16 value is an fp32 value, so the same model in F32 gives the same bits. */
+static void wider_values_are_the_same_model(void **state)
+{
+    const struct models *ms = *state;
+    for (size_t f = 0; f < N_FAMILIES; f++) {
+        struct tensors *st;
+        struct st_build b = ST_BUILD_INIT;
+        char from[256];
+        char to[256];
+        char name[32];
+        char x[DIGEST_HEX_LEN + 1];
+        char y[DIGEST_HEX_LEN + 1];
+        model_path(ms, f, from);
+        (void)snprintf(name, sizeof name, "wide-%zu", f);
+        copy_folder(ms, from, name, to);
+        assert_int_equal(safetensors_open(&st, from, NULL), OK);
+        for (size_t i = 0; i < tensors_count(st); i++) {
+            const struct tensor *t = tensors_at(st, i);
+            if (t->quant != QUANT_BF16) {
+                st_copy(&b, t, t->name);
+                continue;
+            }
+            uint8_t *wide = calloc(t->n_bytes, 2);
+            assert_non_null(wide);
+            for (size_t k = 0; k < t->n_bytes; k += 2)
+                memcpy(wide + 2 * k + 2, t->data + k, 2); // bf16 is fp32's upper half
+            st_add(&b, t->name, "F32", t->shape, t->n_dims, wide, 2 * t->n_bytes);
+            free(wide);
+        }
+        tensors_close(st);
+        st_write(&b, to);
+        struct model *one = open_path(from);
+        struct model *two = open_path(to);
+        answer(one, x);
+        answer(two, y);
+        assert_string_equal(x, y);
+        assert_string_equal(model_info(two)->weight_format, f == 0 ? "mxfp4+f32" : "f32");
+        model_free(one);
+        model_free(two);
+    }
+}
+
+/* gpt-oss as its authors store it: other names, one qkv, another config.json. */
+static void write_original(const char *from, const char *to)
+{
+    static const char *const renamed[][2] = {
+        {"input_layernorm.weight", "attn.norm.scale"},        {"self_attn.sinks", "attn.sinks"},
+        {"self_attn.o_proj.weight", "attn.out.weight"},       {"self_attn.o_proj.bias", "attn.out.bias"},
+        {"post_attention_layernorm.weight", "mlp.norm.scale"}, {"mlp.router.weight", "mlp.gate.weight"},
+        {"mlp.router.bias", "mlp.gate.bias"},                 {"mlp.experts.gate_up_proj_blocks", "mlp.mlp1_weight.blocks"},
+        {"mlp.experts.gate_up_proj_scales", "mlp.mlp1_weight.scales"},
+        {"mlp.experts.gate_up_proj_bias", "mlp.mlp1_bias"},   {"mlp.experts.down_proj_blocks", "mlp.mlp2_weight.blocks"},
+        {"mlp.experts.down_proj_scales", "mlp.mlp2_weight.scales"},
+        {"mlp.experts.down_proj_bias", "mlp.mlp2_bias"},
+    };
+    static const char *const parts[] = {"weight", "bias"};
+    struct tensors *st;
+    struct st_build b = ST_BUILD_INIT;
+    char name[200];
+    char old[200];
+    assert_int_equal(safetensors_open(&st, from, NULL), OK);
+    st_copy(&b, tensors_find(st, "model.embed_tokens.weight"), "embedding.weight");
+    st_copy(&b, tensors_find(st, "model.norm.weight"), "norm.scale");
+    st_copy(&b, tensors_find(st, "lm_head.weight"), "unembedding.weight");
+    for (size_t layer = 0; layer < 4; layer++) {
+        for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
+            (void)snprintf(old, sizeof old, "model.layers.%zu.%s", layer, renamed[i][0]);
+            (void)snprintf(name, sizeof name, "block.%zu.%s", layer, renamed[i][1]);
+            st_copy(&b, tensors_find(st, old), name);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            struct buf rows = BUF_INIT;
+            size_t shape[2] = {0, 0};
+            size_t n_dims = 0;
+            for (const char *q = "qkv"; *q; q++) {
+                (void)snprintf(old, sizeof old, "model.layers.%zu.self_attn.%c_proj.%s", layer, *q, parts[i]);
+                const struct tensor *t = tensors_find(st, old);
+                buf_add(&rows, t->data, t->n_bytes);
+                shape[0] += t->shape[0];
+                shape[1] = t->shape[1];
+                n_dims = t->n_dims;
+            }
+            (void)snprintf(name, sizeof name, "block.%zu.attn.qkv.%s", layer, parts[i]);
+            st_add(&b, name, "BF16", shape, n_dims, rows.data, rows.n);
+            buf_release(&rows);
+        }
+    }
+    tensors_close(st);
+    st_write(&b, to);
+}
+
+static void write_text(const char *dir, const char *name, const char *text)
+{
+    char path[400];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+#define ORIGINAL                                                                                            \
+    "\"num_hidden_layers\":4,\"num_experts\":6,\"experts_per_token\":4,\"vocab_size\":640,\"hidden_size\":96," \
+    "\"intermediate_size\":160,\"swiglu_limit\":7.0,\"head_dim\":64,\"num_attention_heads\":8,"               \
+    "\"num_key_value_heads\":2,\"sliding_window\":16,\"initial_context_length\":4096,\"rope_theta\":150000,"  \
+    "\"rope_scaling_factor\":32.0,\"rope_ntk_beta\":32.0"
+
+static void original_names_are_the_same_model(void **state)
+{
+    const struct models *ms = *state;
+    char from[256];
+    char to[256];
+    char x[DIGEST_HEX_LEN + 1];
+    char y[DIGEST_HEX_LEN + 1];
+    model_path(ms, 0, from);
+    copy_folder(ms, from, "original", to);
+    write_original(from, to);
+    write_text(to, "config.json", "{" ORIGINAL ",\"rope_ntk_alpha\":1.0}");
+    struct model *one = open_path(from);
+    struct model *two = open_path(to);
+    answer(one, x);
+    answer(two, y);
+    assert_string_equal(x, y);
+    assert_string_equal(model_info(two)->weight_format, "mxfp4+bf16");
+    assert_int_equal(model_info(one)->weights_file_b, model_info(two)->weights_file_b);
+    assert_int_equal(model_info(one)->decode_weights_b, model_info(two)->decode_weights_b);
+    assert_int_equal(model_info(two)->max_context_tok, 131072);
+    model_free(one);
+    model_free(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shards_are_the_same_model),
         cmocka_unit_test(dequantised_experts_are_the_same_model),
+        cmocka_unit_test(wider_values_are_the_same_model),
+        cmocka_unit_test(original_names_are_the_same_model),
     };
     return cmocka_run_group_tests(tests, models_setup, models_teardown);
 }
