@@ -15,7 +15,8 @@ struct args {
 #define TYPES "q8_0|q4_0|bf16|f16|f32"
 
 static const struct cli_option options[] = {
-    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED, "a Hugging Face directory"),
+    CLI_TEXT(struct args, model, CLI_INPUT, "model", 'm', "SOURCE", CLI_REQUIRED,
+             "a Hugging Face directory, a GGUF file, or synthetic:NAME[,seed=N]"),
     CLI_TEXT(struct args, out, CLI_OUTPUT, "out", 'o', "FILE", CLI_REQUIRED, "the GGUF file to write; - is standard output"),
     CLI_CHOICE(struct args, type, CLI_RECIPE, "type", 0, TYPES, "q8_0",
                "matrices; vectors and routers are always f32"),

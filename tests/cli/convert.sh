@@ -86,6 +86,19 @@ full_disk() { # every write fails: one sentence, exit 2, nothing left (ulimit st
     ) && [ -z "$(find "$dir" -maxdepth 1 -name '*full.gguf*')" ]
 }
 
+# A GGUF file is a source too: what is asked for again keeps its bytes, types can change, its own keys stay.
+again() {
+    "$convert" -q --model "$dir/$1" --type "$2" --out "$dir/g1.gguf" &&
+        "$convert" -q --model "$dir/g1.gguf" --type "$2" --out "$dir/g2.gguf" || return 1
+    local size
+    size=$(stat -c %s "$dir/g1.gguf")
+    cmp <(tail -c $((size / 2)) "$dir/g1.gguf") <(tail -c $((size / 2)) "$dir/g2.gguf") &&
+        "$convert" -q --model "$dir/g1.gguf" --type f32 --out "$dir/g3.gguf" &&
+        "$convert" -q --model "$dir/g3.gguf" --type "$2" --out "$dir/g4.gguf" &&
+        cmp <(tail -c $((size / 2)) "$dir/g1.gguf") <(tail -c $((size / 2)) "$dir/g4.gguf") &&
+        grep -qa tokenizer.chat_template "$dir/g4.gguf" && grep -qa 'assay synth' "$dir/g4.gguf"
+}
+
 # 110 MB of weights, for kills at different moments and for memory.
 big() {
     "$bin/synth" --quiet --family yi --layers 2 --d-model 1024 --d-ff 4096 --heads 8 --kv-heads 2 --head-dim 128 \
@@ -127,13 +140,18 @@ done
 check "an equal file is not touched" untouched
 check "standard output" piped
 check "no path of this machine in the file" no_paths
+check "gptoss-tiny from its own GGUF file" again gptoss-tiny q8_0
+check "yi-tiny from its own GGUF file" again yi-tiny bf16
 check "a model made" big
 check "kills leave no half file" killed
 check "memory does not grow with the model" little_memory
 check "a full disk leaves nothing" full_disk
 check "an infinite weight" not_finite
 check "no such directory" refused "cannot open" --model "$dir/none"
-check "a source of another kind" refused "expected a Hugging Face directory" --model http://127.0.0.1/v1
+check "a source of another kind" refused "found a server" --model http://127.0.0.1/v1
+printf GGUF >"$dir/short.gguf"
+check "a GGUF file cut short" refused "short.gguf" --model "$dir/short.gguf"
+check "no such synthetic model" refused "nope" --model synthetic:nope
 check "experts of a dense model" refused "expected a model with experts" --model "$dir/yi-tiny" --experts bf16
 check "a type that is not written" refused "--type" --model "$dir/yi-tiny" --type q6_k
 damaged gptoss-tiny config.json 's/"swiglu_limit": 7.0/"swiglu_limit": 6.0/'

@@ -12,9 +12,9 @@
 
 /* ---- rows ---- */
 
-static struct stored_rows rows_of(const struct tensor *t, enum row_order order, size_t n_cols)
+static struct stored_rows rows_of(const struct tensor *t, size_t group, size_t n_cols)
 {
-    struct stored_rows r = {.t = t, .order = order, .n_cols = n_cols, .quant = t->quant};
+    struct stored_rows r = {.t = t, .group = group, .stored_group = group, .step = 1, .n_cols = n_cols, .quant = t->quant};
     assert_true(quant_row_b(t->quant, n_cols, &r.row_b));
     return r;
 }
@@ -28,7 +28,7 @@ static void rotary_pairs_become_neighbours(void **state)
         values[i] = (float)i;
     static const float want[12] = {0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11};
     const struct tensor t = {.name = "q", .quant = QUANT_F32, .n_dims = 2, .shape = {12, 1}, .data = (const uint8_t *)values};
-    struct stored_rows r = rows_of(&t, ROW_ORDER_PAIRED, 1);
+    struct stored_rows r = rows_of(&t, 12, 1);
     float out[12];
     r.head_dim = 6;
     stored_rows_get(&r, 0, 12, (uint8_t *)out);
@@ -42,13 +42,23 @@ static void gate_and_up_are_parted(void **state)
     (void)state;
     static const float values[8] = {1, 2, 3, 4, 5, 6, 7, 8}; // (2 experts, 2f = 4)
     const struct tensor t = {.name = "b", .quant = QUANT_F32, .n_dims = 2, .shape = {2, 4}, .data = (const uint8_t *)values};
-    struct stored_rows gate = rows_of(&t, ROW_ORDER_EVEN, 1);
-    struct stored_rows up = rows_of(&t, ROW_ORDER_ODD, 1);
+    struct stored_rows gate = rows_of(&t, 2, 1);
+    struct stored_rows up = gate;
     float out[4];
-    stored_rows_get(&gate, 0, 4, (uint8_t *)out);
+    gate.stored_group = up.stored_group = 4;
+    gate.step = up.step = 2;
+    up.offset = 1;
+    stored_rows_get(&gate, 0, 2, (uint8_t *)out);
+    stored_rows_get(&gate, 2, 2, (uint8_t *)(out + 2));
     assert_memory_equal(out, ((float[]){1, 3, 5, 7}), sizeof out);
-    stored_rows_get(&up, 0, 4, (uint8_t *)out);
+    stored_rows_get(&up, 0, 2, (uint8_t *)out);
+    stored_rows_get(&up, 2, 2, (uint8_t *)(out + 2));
     assert_memory_equal(out, ((float[]){2, 4, 6, 8}), sizeof out);
+    up.step = 1; // one behind the other
+    up.offset = 2;
+    stored_rows_get(&up, 0, 2, (uint8_t *)out);
+    stored_rows_get(&up, 2, 2, (uint8_t *)(out + 2));
+    assert_memory_equal(out, ((float[]){3, 4, 7, 8}), sizeof out);
 }
 
 /* [E 2, in 3, 2f 4] of 2-byte values: expert, input, column in its digits. */
@@ -61,10 +71,13 @@ static void columns_become_rows(void **state)
             for (unsigned c = 0; c < 4; c++)
                 values[e][i][c] = (uint16_t)(100 * e + 10 * i + c);
     const struct tensor t = {.name = "w", .quant = QUANT_BF16, .n_dims = 3, .shape = {2, 3, 4}, .data = (const uint8_t *)values};
-    struct stored_rows all = rows_of(&t, ROW_ORDER_SAME, 3);
-    struct stored_rows up = rows_of(&t, ROW_ORDER_ODD, 3);
+    struct stored_rows all = rows_of(&t, 4, 3);
+    struct stored_rows up = rows_of(&t, 2, 3);
     uint16_t out[6];
     all.transposed = up.transposed = true;
+    up.stored_group = 4;
+    up.offset = 1;
+    up.step = 2;
     stored_rows_get(&all, 6, 2, (uint8_t *)out); // columns 2 and 3 of expert 1
     assert_memory_equal(out, ((uint16_t[]){102, 112, 122, 103, 113, 123}), sizeof out);
     stored_rows_get(&up, 0, 2, (uint8_t *)out); // columns 1 and 3 of expert 0
@@ -88,7 +101,7 @@ static void mxfp4_keeps_its_values(void **state)
         ((uint8_t *)scales)[i] = (uint8_t)(100 + i % 50);
     const struct tensor t = {.name = "b", .quant = QUANT_NONE, .data = (const uint8_t *)codes};
     const struct tensor s = {.name = "s", .quant = QUANT_NONE, .data = (const uint8_t *)scales};
-    struct stored_rows r = {.t = &t, .scales = &s, .n_cols = GROUPS * 32, .quant = QUANT_MXFP4, .row_b = sizeof blocks[0]};
+    struct stored_rows r = {.t = &t, .scales = &s, .group = ROWS, .stored_group = ROWS, .step = 1, .n_cols = GROUPS * 32, .quant = QUANT_MXFP4, .row_b = sizeof blocks[0]};
     stored_rows_get(&r, 0, ROWS, (uint8_t *)blocks);
     for (size_t row = 0; row < ROWS; row++) {
         for (size_t g = 0; g < GROUPS; g++) {
@@ -318,6 +331,45 @@ static void llama_comes_back(void **state)
     close_model(&o);
 }
 
+/* Full size, of which one row is made. */
+static void a_generator_is_a_source(void **state)
+{
+    (void)state;
+    enum { ROW = 90015, STORED_B = 90 * 16, ROW_B = 90 * 17 }; // expert 31 of 2880 rows
+    struct convert_source s;
+    struct plan plan;
+    struct err err = ERR_INIT;
+    if (source_open(&s, "synthetic:gpt-oss-20b,seed=3", &err) ||
+        plan_make(&plan, s.arena, &s.config, s.set, &as_llama_cpp, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(plan.n, 459);
+    assert_string_equal(s.name, "gpt-oss-20b,seed=3");
+    const struct tensor *codes = tensors_find(s.set, "model.layers.23.mlp.experts.gate_up_proj_blocks");
+    const struct tensor *scales = tensors_find(s.set, "model.layers.23.mlp.experts.gate_up_proj_scales");
+    const struct planned_tensor *up = NULL;
+    for (size_t i = 0; i < plan.n; i++)
+        if (strcmp(plan.tensors[i].name, "blk.23.ffn_up_exps.weight") == 0)
+            up = &plan.tensors[i];
+    assert_non_null(up);
+    assert_int_equal(up->n_rows, 32 * 2880);
+    assert_int_equal(up->rows.row_b, ROW_B);
+    uint8_t row[ROW_B];
+    uint8_t stored[STORED_B];
+    uint8_t scale[90];
+    stored_rows_get(&up->rows, ROW, 1, row);
+    tensor_read(codes, (size_t)(2 * ROW + 1) * STORED_B, STORED_B, stored);
+    tensor_read(scales, (size_t)(2 * ROW + 1) * 90, 90, scale);
+    for (size_t g = 0; g < 90; g++) {
+        uint16_t want[32];
+        float found[32];
+        assert_true(mxfp4_decode(stored + 16 * g, scale[g], want));
+        mxfp4_block_decode(row + 17 * g, found);
+        for (size_t i = 0; i < 32; i++)
+            assert_true(bf16_to_f32(want[i]) == found[i]);
+    }
+    source_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rotary_pairs_become_neighbours),
@@ -328,6 +380,7 @@ int main(void)
                                        cmocka_unit_test(dequantised_experts_become_mxfp4),
                                        cmocka_unit_test(qwen3_comes_back),
                                        cmocka_unit_test(a_tied_head_is_the_embedding),
-                                       cmocka_unit_test(llama_comes_back)};
+                                       cmocka_unit_test(llama_comes_back),
+                                       cmocka_unit_test(a_generator_is_a_source)};
     return cmocka_run_group_tests(tests, test_models_setup, test_models_teardown);
 }

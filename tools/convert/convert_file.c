@@ -28,17 +28,20 @@ static void put(struct gguf_writer *w, const char *key, const char *text)
     gguf_write_str(w, key, text, strlen(text));
 }
 
-/* Where the file comes from, by name and content, never by path. */
+/* Where the file comes from, by name and content, never by path. A generator's weights are what its own key
+ * says they are. */
 static enum status write_origin(struct gguf_writer *w, const struct convert_source *s, struct err *err)
 {
     uint8_t d[DIGEST_B];
     char hex[DIGEST_HEX_LEN + 1];
-    enum status st = model_digest(s->dir, s->files, s->n_files, false, NULL, d, err);
-    if (st)
-        return st;
-    digest_hex(d, hex);
+    if (s->n_files) {
+        enum status st = model_digest(s->dir, s->files, s->n_files, false, NULL, d, err);
+        if (st)
+            return st;
+        digest_hex(d, hex);
+        put(w, "assay.source.sha256", hex);
+    }
     put(w, "assay.source.name", s->name);
-    put(w, "assay.source.sha256", hex);
     put(w, "assay.convert.version", build_info()->version);
     const char *generator = tensors_generator(s->set);
     if (generator)
@@ -46,22 +49,52 @@ static enum status write_origin(struct gguf_writer *w, const struct convert_sour
     return OK;
 }
 
-static enum status write_meta(struct gguf_writer *w, const struct convert_source *s, const struct convert_options *o,
-                              struct err *err)
+/* A GGUF file's own keys stay, but for those written anew and those that only its cutting into parts had. */
+static bool is_replaced(const char *key, bool renamed)
+{
+    static const char *const replaced[] = {"general.file_type",     "general.quantization_version", "general.alignment",
+                                           "assay.source.sha256",   "assay.source.name",            "assay.convert.version",
+                                           GGUF_GENERATOR_KEY};
+    for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++)
+        if (strcmp(key, replaced[i]) == 0)
+            return true;
+    return strncmp(key, "split.", 6) == 0 || (renamed && strcmp(key, "general.name") == 0);
+}
+
+static void copy_meta(struct gguf_writer *w, const struct gguf *g, bool renamed)
+{
+    for (size_t i = 0; i < g->n_kvs; i++)
+        if (!is_replaced(g->kvs[i].key, renamed))
+            gguf_write_kv(w, &g->kvs[i]);
+}
+
+static enum status make_meta(struct gguf_writer *w, const struct convert_source *s, struct err *err)
 {
     const struct tokfile *f = s->has_tokenizer ? &s->tokenizer : NULL;
     enum status st = meta_model(w, &s->config, err);
     if (st && err)
-        err_prefix(err, "%s/config.json", s->dir);
-    if (st)
+        err_prefix(err, "model '%s'", s->name);
+    if (st || (st = meta_vocab(w, f, s->config.vocab_size, err)))
         return st;
     put(w, "general.type", "model");
-    put(w, "general.name", o->name ? o->name : s->name);
+    return s->n_files ? meta_special(w, &s->config, f, s->dir, err) : OK;
+}
+
+static enum status write_meta(struct gguf_writer *w, const struct convert_source *s, const struct convert_options *o,
+                              struct err *err)
+{
+    enum status st = OK;
+    if (s->gguf)
+        copy_meta(w, s->gguf, o->name != NULL);
+    else
+        st = make_meta(w, s, err);
+    if (st)
+        return st;
+    if (o->name || !s->gguf)
+        put(w, "general.name", o->name ? o->name : s->name);
     gguf_write_u32(w, "general.file_type", file_type(&o->types, s->config.n_experts > 0));
     gguf_write_u32(w, "general.quantization_version", 2); // of ggml's block formats
-    if ((st = write_origin(w, s, err)) || (st = meta_vocab(w, f, s->config.vocab_size, err)))
-        return st;
-    return meta_special(w, &s->config, f, s->dir, err);
+    return write_origin(w, s, err);
 }
 
 static enum status write_all(const struct convert_source *s, const struct plan *p, const struct buf *head, const char *path,
@@ -90,7 +123,7 @@ enum status convert_file(const struct convert_source *s, const char *path, const
     struct arena *a = NULL;
     bool changed = false;
     enum status st = arena_new(&a, 0, err);
-    if (!st && !(st = plan_hf(&plan, a, &s->config, s->set, &o->types, err)) && !(st = write_meta(&w, s, o, err)) &&
+    if (!st && !(st = plan_make(&plan, a, &s->config, s->set, &o->types, err)) && !(st = write_meta(&w, s, o, err)) &&
         !(st = plan_announce(&plan, &w, err)) && !(st = gguf_write_head(&w, &head, err)))
         st = write_all(s, &plan, &head, path, o->n_threads, progress, &changed, err);
     if (!st)

@@ -1,7 +1,6 @@
 #ifndef ASSAY_CONVERT_CONVERT_PLAN_H
 #define ASSAY_CONVERT_CONVERT_PLAN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -22,7 +21,7 @@ struct planned_tensor {
     struct stored_rows rows;
 };
 
-/* The types asked for; QUANT_NONE for experts: the others' type. */
+/* The types asked for. */
 struct plan_types {
     enum quant matrices;
     enum quant head; /* output.weight, or the embedding of a tied model */
@@ -34,10 +33,10 @@ struct plan {
     size_t n;
 };
 
-/* plan_hf - of a model directory in Hugging Face's layout (models.md 2.2) with the names of models.md 3.3.
+/* plan_make - of a model in any layout of format/layout.h, with the names of models.md 3.3, nothing fused.
  * Vectors and the router become F32. A matrix whose rows are no whole blocks of its type becomes BF16.
- * ERR_MISSING, ERR_SHAPE, ERR_UNSUPPORTED (a dtype, or a tensor that has no place) with file and tensor. */
-enum status plan_hf(struct plan *out, struct arena *a, const struct model_config *c, const struct tensors *set,
-                    const struct plan_types *types, struct err *err);
+ * ERR_MISSING, ERR_SHAPE, ERR_UNSUPPORTED (a type, or a tensor that has no place) with file and tensor. */
+enum status plan_make(struct plan *out, struct arena *a, const struct model_config *c, const struct tensors *set,
+                      const struct plan_types *types, struct err *err);
 
 #endif

@@ -1,20 +1,25 @@
 #ifndef ASSAY_CONVERT_CONVERT_SOURCE_H
 #define ASSAY_CONVERT_CONVERT_SOURCE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/mem.h"
-#include "convert/convert_plan.h"
 #include "format/config.h"
+#include "format/gguf.h"
 #include "format/tensors.h"
 #include "format/tokfile.h"
 
-/* A model as it is read: a Hugging Face directory. */
+/* A model as it is read: a Hugging Face directory, a GGUF file, or a name of the registry with a generator for
+ * weights. */
 struct convert_source {
     struct arena *arena;
-    const char *dir, *name; /* name: the last part of the directory's true path */
+    const char *name; /* of directory or file, without path and ending; of the registry, with its seed */
+    const char *dir;  /* in which the files lie */
     struct model_config config;
     struct tensors *set;
-    bool has_tokenizer;
+    const struct gguf *gguf; /* metadata of a GGUF file, which is taken as it is; else NULL */
+    bool has_tokenizer;      /* of a directory */
     struct tokfile tokenizer;
     const char **files; /* base names of all that was read, as the engine lists them for a model's digest */
     size_t n_files;
