@@ -1,9 +1,11 @@
+#define _DEFAULT_SOURCE // MAP_ANONYMOUS, madvise
 #include "base/mem.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 bool size_mul(size_t a, size_t b, size_t *out)
 {
@@ -67,6 +69,22 @@ struct block {
     size_t cap;
     uint8_t *data;
 };
+
+enum status mem_map(void **out, size_t n_b, const char *what, struct err *err)
+{
+    void *p = n_b == 0 || must_fail() ? MAP_FAILED
+                                      : mmap(NULL, n_b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return err_set(err, ERR_MEMORY, "cannot allocate %s: %zu bytes", what, n_b);
+    (void)madvise(p, n_b, MADV_HUGEPAGE); // advice only: without it a page is 4 KiB
+    *out = p;
+    return OK;
+}
+
+void mem_unmap(void *p, size_t n_b)
+{
+    (void)munmap(p, n_b); // fails only for what mem_map did not give
+}
 
 uint64_t mem_available_b(const char *meminfo)
 {

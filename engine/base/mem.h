@@ -18,6 +18,12 @@ bool size_add(size_t a, size_t b, size_t *out);
 enum status mem_alloc(void **out, size_t n, size_t size, const char *what, struct err *err);
 void mem_free(void *p);
 
+/* mem_map - n_b zeroed bytes in whole pages of their own, taken from the system as they are first touched, in
+ * large pages where it has them: for what is large and filled by many threads. Returns OK or ERR_MEMORY. The
+ * caller gives them back with mem_unmap and the same n_b. */
+enum status mem_map(void **out, size_t n_b, const char *what, struct err *err);
+void mem_unmap(void *p, size_t n_b);
+
 /* mem_available_b - bytes that could be taken now without swapping, as the file meminfo ("/proc/meminfo", or
  * a stand-in for tests) has them under MemAvailable; UINT64_MAX where it says nothing. */
 uint64_t mem_available_b(const char *meminfo);

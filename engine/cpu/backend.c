@@ -44,8 +44,9 @@ void cpu_run(struct cpu_backend *b, size_t n, size_t item_work,
     pool_run(b->pool, work, &t);
 }
 
-// Every counted block begins with its size, so that release can subtract it.
-enum { HEADER_B = 64 };
+// Every counted block begins with its size, so that release can subtract it. Large ones are pages of their
+// own: zeroing them on one thread would take longer than filling them on all.
+enum { HEADER_B = 64, MAP_FROM_B = 1 << 22 };
 
 enum status cpu_alloc(struct cpu_backend *b, void **out, size_t n_b, const char *what, struct err *err)
 {
@@ -53,7 +54,7 @@ enum status cpu_alloc(struct cpu_backend *b, void **out, size_t n_b, const char 
     if (!size_add(n_b, HEADER_B, &total))
         return err_set(err, ERR_MEMORY, "cannot allocate %s: %zu bytes overflow", what, n_b);
     void *p;
-    enum status s = mem_alloc(&p, total, 1, what, err);
+    enum status s = total < MAP_FROM_B ? mem_alloc(&p, total, 1, what, err) : mem_map(&p, total, what, err);
     if (s)
         return s;
     *(size_t *)p = n_b;
@@ -68,8 +69,12 @@ void cpu_release(struct cpu_backend *b, void *p)
     if (!p)
         return;
     void *block = (uint8_t *)p - HEADER_B;
-    b->alloc_b -= *(size_t *)block;
-    mem_free(block);
+    size_t n_b = *(size_t *)block;
+    b->alloc_b -= n_b;
+    if (n_b + HEADER_B < MAP_FROM_B)
+        mem_free(block);
+    else
+        mem_unmap(block, n_b + HEADER_B);
 }
 
 enum status cpu_scratch(struct cpu_backend *b, const struct cpu_piece *pieces, size_t n_pieces, struct err *err)

@@ -14,6 +14,20 @@ struct table {
     void *own;           // (n_rows, row_b) or NULL
 };
 
+/* Rows that are not in place, made by all workers. */
+struct copy {
+    const struct row_reader *from;
+    uint8_t *to;
+    size_t row_b;
+};
+
+static void copy_rows(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    const struct copy *c = ctx;
+    (void)w;
+    c->from->read(c->from->ctx, from, to - from, c->to + from * c->row_b);
+}
+
 enum status cpu_table_new(struct backend *base, struct table **out, const struct matrix_source *src,
                           struct err *err)
 {
@@ -40,7 +54,8 @@ enum status cpu_table_new(struct backend *base, struct table **out, const struct
             mem_free(t);
             return s;
         }
-        p->rows.read(p->rows.ctx, 0, p->n_rows, t->own);
+        struct copy c = {&p->rows, t->own, row_b};
+        cpu_run(cpu_of(base), p->n_rows, 4 * src->n_cols, copy_rows, &c);
         t->rows = t->own;
     }
     *out = t;

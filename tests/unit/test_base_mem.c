@@ -168,12 +168,34 @@ static void available(void **state)
     assert_true(mem_available_b(path) == UINT64_MAX);
 }
 
+static void pages(void **state)
+{
+    (void)state;
+    enum { N = (5 << 20) + 123 };
+    struct err err = ERR_INIT;
+    void *p = NULL;
+    assert_int_equal(mem_map(&p, N, "test", &err), OK);
+    assert_true((uintptr_t)p % 4096 == 0);
+    uint8_t *b = p;
+    for (size_t i = 0; i < N; i += 997)
+        assert_int_equal(b[i], 0);
+    memset(b, 1, N);
+    mem_unmap(p, N);
+    p = NULL;
+    mem_fail_after(1);
+    assert_int_equal(mem_map(&p, N, "test", &err), ERR_MEMORY);
+    assert_null(p);
+    assert_string_equal(err.text, "cannot allocate test: 5243003 bytes");
+    assert_int_equal(mem_map(&p, (size_t)1 << 60, "test", &err), ERR_MEMORY);
+    assert_int_equal(mem_map(&p, 0, "nothing", &err), ERR_MEMORY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_checked), cmocka_unit_test(heap_is_zeroed_and_aligned),
         cmocka_unit_test(arena_alignment_and_account), cmocka_unit_test(injected_failures),
-        cmocka_unit_test(buf_remembers_a_failure), cmocka_unit_test(sentences), cmocka_unit_test(available),
+        cmocka_unit_test(buf_remembers_a_failure), cmocka_unit_test(sentences), cmocka_unit_test(available), cmocka_unit_test(pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
