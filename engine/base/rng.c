@@ -77,9 +77,3 @@ double rng_normal(const struct rng_key *k, uint64_t i)
         sum += (int32_t)(w[j] & 0xFFFFu) + (int32_t)(w[j] >> 16);
     return (double)(2 * sum - 12 * 65535) * 0x1p-17;
 }
-
-uint64_t rng_bulk_key(uint64_t seed, const char *name)
-{
-    const struct rng_key k = rng_key(seed, name);
-    return rng_u64(&k, 0);
-}

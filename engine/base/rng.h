@@ -30,31 +30,4 @@ uint64_t rng_below(const struct rng_key *k, uint64_t i, uint64_t n);
  * minus its mean (12 * 65535 / 2), times 2^-16: exact in double, sd 1 within 1e-5, |x| < 6. */
 double rng_normal(const struct rng_key *k, uint64_t i);
 
-/* Numbers by the billion, for weights that are made and not read: the same addressing by (key, index) with
- * SplitMix64 (Steele, Lea, Flood 2014, "Fast Splittable Pseudorandom Number Generators") in place of
- * Philox, at a quarter of its cost in plain C. */
-uint64_t rng_bulk_key(uint64_t seed, const char *name); /* rng_u64 of rng_key at 0 */
-
-/* rng_bulk_u64 - word i: the finaliser of SplitMix64 over key + (i + 1) * 0x9e3779b97f4a7c15. */
-static inline uint64_t rng_bulk_u64(uint64_t key, uint64_t i)
-{
-    uint64_t z = key + (i + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-/* rng_bulk_normal - 2^17 times a normal as rng_normal's, an integer: the twelve 16-bit parts of words
- * 3i, 3i + 1, 3i + 2, summed in pairs side by side, doubled, minus twice their mean. */
-static inline int32_t rng_bulk_normal(uint64_t key, uint64_t i)
-{
-    const uint64_t low = 0x0000ffff0000ffffu;
-    uint64_t sum = 0;
-    for (uint64_t j = 3 * i; j < 3 * i + 3; j++) {
-        uint64_t w = rng_bulk_u64(key, j);
-        sum += (w & low) + (w >> 16 & low);
-    }
-    return 2 * (int32_t)((uint32_t)sum + (uint32_t)(sum >> 32)) - 12 * 65535;
-}
-
 #endif

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/fmath.h"
+#include "base/bulk.h"
 #include "base/num.h"
-#include "base/rng.h"
 #include "format/layout.h"
 #include "format/tensors_internal.h"
 #include "model/registry.h"
@@ -38,6 +37,8 @@ enum status synthetic_parse(struct synthetic *out, const char *source, struct er
     return s;
 }
 
+enum { CHUNK = 512 }; // values made at a time
+
 /* How a tensor's values come about. */
 struct recipe {
     uint64_t key;
@@ -45,37 +46,27 @@ struct recipe {
     uint8_t scale;   // scales: the lower of two
 };
 
-static unsigned bf16_at(const struct recipe *r, size_t i)
-{
-    return bf16_from_f64(r->mean + r->sd * (double)rng_bulk_normal(r->key, i));
-}
-
+/* Rows begin at even bytes and are whole; other ranges go through a value at their ends. */
 static void fill_normals(const struct tensor *t, size_t at_b, size_t n_b, uint8_t *out)
 {
-    const struct recipe r = *(const struct recipe *)t->ctx;
-    size_t i = at_b / 2;
-    if (n_b && at_b % 2) {
-        *out++ = (uint8_t)(bf16_at(&r, i++) >> 8);
-        n_b--;
+    const struct recipe *r = t->ctx;
+    uint16_t v[CHUNK];
+    for (size_t end = at_b + n_b; at_b < end;) {
+        size_t skip = at_b % 2;
+        size_t n = (end - at_b + skip + 1) / 2 < CHUNK ? (end - at_b + skip + 1) / 2 : CHUNK;
+        size_t take = 2 * n - skip < end - at_b ? 2 * n - skip : end - at_b;
+        bulk_bf16(r->key, r->mean, r->sd, at_b / 2, n, v);
+        memcpy(out, (const uint8_t *)v + skip, take);
+        out += take;
+        at_b += take;
     }
-    for (; n_b >= 2; n_b -= 2, out += 2) {
-        unsigned v = bf16_at(&r, i++);
-        out[0] = (uint8_t)v;
-        out[1] = (uint8_t)(v >> 8);
-    }
-    if (n_b)
-        *out = (uint8_t)bf16_at(&r, i);
 }
 
-/* Eight bytes, sixteen codes, a word. */
+/* A byte is two codes. */
 static void fill_codes(const struct tensor *t, size_t at_b, size_t n_b, uint8_t *out)
 {
     const struct recipe *r = t->ctx;
-    for (size_t i = at_b; i < at_b + n_b;) {
-        uint64_t w = rng_bulk_u64(r->key, i / 8) >> i % 8 * 8;
-        for (size_t end = i / 8 * 8 + 8; i < end && i < at_b + n_b; i++, w >>= 8)
-            *out++ = (uint8_t)w;
-    }
+    bulk_bytes(r->key, at_b, n_b, out);
 }
 
 /* A bit a scale. */
@@ -83,7 +74,7 @@ static void fill_scales(const struct tensor *t, size_t at_b, size_t n_b, uint8_t
 {
     const struct recipe *r = t->ctx;
     for (size_t i = at_b; i < at_b + n_b;) {
-        uint64_t w = rng_bulk_u64(r->key, i / 64) >> i % 64;
+        uint64_t w = bulk_word(r->key, i / 64) >> i % 64;
         for (size_t end = i / 64 * 64 + 64; i < end && i < at_b + n_b; i++, w >>= 1)
             *out++ = (uint8_t)(r->scale + (w & 1));
     }
@@ -168,9 +159,9 @@ static enum status add(struct making *k, const char *name, enum tensor_kind kind
             return err_set(k->err, ERR_SHAPE, "tensor '%s': its size overflows", name);
     }
     if ((s = arena_strndup(k->set->arena, &copy, name, strlen(name), k->err)) ||
-        (s = arena_alloc(k->set->arena, &p, 1, sizeof recipe, k->err)))
+        (s = arena_alloc(k->set->arena, &p, 1, sizeof recipe, k->err)) ||
+        (s = bulk_key(&recipe.key, k->of->seed, name, k->err)))
         return s;
-    recipe.key = rng_bulk_key(k->of->seed, name);
     *(struct recipe *)p = recipe;
     t.name = copy;
     t.ctx = p;

@@ -29,7 +29,7 @@ enum status synthetic_parse(struct synthetic *out, const char *source, struct er
 
 /* synthetic_tensors - the tensors of a model in Hugging Face's layout (models.md 2.2) and true format:
  * MXFP4 experts and BF16 for gpt-oss, BF16 for the others, with a fill each; any range, any thread.
- *   normal tensors   bf16(mean + sd * n), n the synthetic normal of numerics.md (rng_bulk_normal)
+ *   normal tensors   bf16(mean + sd * n), n the synthetic normal of numerics.md (bulk.h)
  *   MXFP4            random codes, scales of two neighbouring powers of two
  * keyed by (seed, tensor name, index); means, sds and scales by the recipe of models.md 8, the scales moved
  * by whole powers of two to keep its activations at any width. Double + - * sqrt and one rounding: the same
