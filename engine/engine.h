@@ -25,11 +25,13 @@ struct model_options {
     size_t n_threads; /* 0 = one per online CPU */
     const char *backend;      /* "cpu" (or NULL), "cuda", "cuda-sim" (backend.h) */
     uint64_t device_memory_b; /* of a cuda backend; 0 = what is free */
+    bool yarn_truncate;       /* floor and ceil the ends of YaRN's ramp as llama.cpp always does: for comparison with
+                                 it. Another model: its name says so. ERR_USAGE for a model without YaRN */
 };
 
 /* Everything a result row or statement says about a model. Strings borrowed until model_free. */
 struct model_info {
-    const char *name;         /* last part of the source's path, without .gguf */
+    const char *name;         /* last part of the source's path, without .gguf; "+yarn-truncate" if so asked */
     const char *arch;         /* "gpt-oss", "qwen3", "llama" */
     const char *weight_format; /* the types of the matrices as stored, fewest bits first: "mxfp4+bf16", "q8_0" */
     const char *backend;      /* "cpu", "cuda", "cuda-sim" */
@@ -55,6 +57,7 @@ struct model_info {
     size_t n_stop_ids;
     const int32_t *stop_ids;
     int32_t bos_id;    /* stands before every plain text, by the rule of the model's own files; -1: none does */
+    const char *chat_note; /* a sentence if the chat template that came with the files is of another format; else NULL */
     int32_t prefix_id; /* stands for an empty text: BOS, else EOS, of the tokenizer, else of the config; -1 */
 };
 

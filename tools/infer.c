@@ -19,7 +19,7 @@ struct args {
     struct cli_ints tokens;
     int64_t max_tokens, top_k, prefill_chunk, parallel, kv_memory;
     double temperature, top_p, min_p;
-    bool chat, tokenize;
+    bool chat, tokenize, yarn_truncate;
     const char *isa, *numerics, *format, *logits_out, *positions, *timing_out, *journal, *prefix_reuse;
 };
 
@@ -45,6 +45,8 @@ static const struct cli_option options[] = {
     CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RUN),
     CLI_CHOICE(struct args, numerics, CLI_RECIPE, "numerics", 0, "exact|fast", "exact", "arithmetic contract"),
+    CLI_FLAG(struct args, yarn_truncate, CLI_RECIPE, "yarn-truncate", 0,
+             "round the ends of YaRN's ramp as llama.cpp does, to compare with it"),
     CLI_CHOICE(struct args, format, CLI_RUN, "format", 0, "text|json", "text", "form of a single answer"),
     CLI_TEXT(struct args, logits_out, CLI_OUTPUT, "logits-out", 0, "FILE", NULL,
              "raw fp32 logits of a single answer: positions x vocabulary, little-endian"),
@@ -297,7 +299,7 @@ static enum status check_args(struct tool *t, const struct args *a, struct err *
 }
 
 /* Defaults that reach transcripts: part of what a journal belongs to. */
-static void key_of(const struct infer_defaults *d, char out[200])
+static void key_of(const struct infer_defaults *d, bool yarn_truncate, char out[200])
 {
     char t[NUM_TEXT_B];
     char p[NUM_TEXT_B];
@@ -305,8 +307,9 @@ static void key_of(const struct infer_defaults *d, char out[200])
     num_format_f64(d->sampling.temperature, t);
     num_format_f64(d->sampling.top_p, p);
     num_format_f64(d->sampling.min_p, q);
-    (void)snprintf(out, 200, "max_tokens %zu %d temperature %s top_p %s min_p %s top_k %zu seed %llu", d->max_tokens,
-                   d->max_tokens_given, t, p, q, d->sampling.top_k, (unsigned long long)d->sampling.seed);
+    (void)snprintf(out, 200, "max_tokens %zu %d temperature %s top_p %s min_p %s top_k %zu seed %llu%s", d->max_tokens,
+                   d->max_tokens_given, t, p, q, d->sampling.top_k, (unsigned long long)d->sampling.seed,
+                   yarn_truncate ? " yarn-truncate" : "");
 }
 
 static enum status run(struct tool *t, const void *args, struct err *err)
@@ -322,7 +325,8 @@ static enum status run(struct tool *t, const void *args, struct err *err)
                                                   .min_p = a->min_p,
                                                   .top_k = (size_t)a->top_k,
                                                   .seed = tool_seed(t)}};
-    const struct model_options mo = {.isa = a->isa, DRIVE_BACKEND(a), .n_threads = tool_threads(t)};
+    const struct model_options mo = {.isa = a->isa, DRIVE_BACKEND(a), .n_threads = tool_threads(t),
+                                     .yarn_truncate = a->yarn_truncate};
     const struct session_options so = {.n_parallel = (size_t)a->parallel,
                                        .prefill_chunk = (size_t)a->prefill_chunk,
                                        .kv_limit_b = (uint64_t)a->kv_memory,
@@ -335,7 +339,7 @@ static enum status run(struct tool *t, const void *args, struct err *err)
     if (a->requests) {
         const struct infer_files files = {
             .requests = a->requests, .out = tool_out(t), .timing_out = a->timing_out, .journal = a->journal};
-        key_of(&d, key);
+        key_of(&d, a->yarn_truncate, key);
         s = infer_transcribe(t, m, &files, &d, &so, key, err);
     } else {
         s = run_single(t, a, m, &d, &so, err);

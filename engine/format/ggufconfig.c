@@ -367,22 +367,29 @@ static enum status read_id(const struct reading *r, const struct model_config *c
  * has no start of text: writers give its <|endoftext|>. */
 static enum status read_ends(const struct reading *r, struct model_config *c)
 {
+    const int64_t *more = NULL;
+    size_t n_more = 0;
     int32_t eot = -1;
     int32_t eom = -1;
     enum status s;
     if ((s = read_id(r, c, "tokenizer.ggml.bos_token_id", &c->bos_id)) ||
         (s = read_id(r, c, "tokenizer.ggml.eos_token_id", &c->eos_id)) ||
         (s = read_id(r, c, "tokenizer.ggml.eot_token_id", &eot)) ||
-        (s = read_id(r, c, "tokenizer.ggml.eom_token_id", &eom)))
+        (s = read_id(r, c, "tokenizer.ggml.eom_token_id", &eom)) ||
+        (s = gguf_ints(r->g, "tokenizer.ggml.eos_token_ids", r->arena, &more, &n_more, r->err)))
         return s;
     if (c->arch == ARCH_QWEN3)
         c->bos_id = -1;
     if (c->eos_id >= 0)
-        (void)config_add_stop(c, c->eos_id); // three at most: there is room
+        (void)config_add_stop(c, c->eos_id); // these three at most: there is room
     if (eot >= 0 && c->arch != ARCH_GPTOSS)
         (void)config_add_stop(c, eot);
     if (eom >= 0 && c->arch != ARCH_GPTOSS)
         (void)config_add_stop(c, eom);
+    for (size_t i = 0; i < n_more; i++)
+        if (more[i] < 0 || (size_t)more[i] >= c->vocab_size || !config_add_stop(c, (int32_t)more[i]))
+            return err_set(r->err, ERR_RANGE, "%s: key 'tokenizer.ggml.eos_token_ids': expected at most %d ids from 0 to %zu, "
+                           "found %zu with %lld", r->g->name, CONFIG_MAX_STOP_IDS, c->vocab_size - 1, n_more, (long long)more[i]);
     return OK;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/pool.h"
 #include "model/fault.h"
@@ -12,9 +13,25 @@
 /* The first that matches is taken. */
 static const struct source_kind *const kinds[] = {&source_synthetic, &source_gguf, &source_hf};
 
-static enum chat_format chat_format_of(const struct model *m, bool has_template)
+/* What every turn of a format begins with. */
+static const char *mark_of(enum chat_format f)
 {
-    switch (m->config.arch) {
+    switch (f) {
+    case CHAT_HARMONY:
+        return "<|start|>";
+    case CHAT_QWEN3:
+    case CHAT_YI:
+        return "<|im_start|>";
+    case CHAT_NONE:
+        break;
+    }
+    return "";
+}
+
+static enum chat_format chat_format_of(const struct source *o)
+{
+    const char *mark = mark_of(CHAT_YI);
+    switch (o->m->config.arch) {
     case ARCH_GPTOSS:
         return CHAT_HARMONY;
     case ARCH_QWEN3:
@@ -23,7 +40,29 @@ static enum chat_format chat_format_of(const struct model *m, bool has_template)
         break;
     }
     // a base model follows no turns: only a file with a template is a chat model
-    return has_template && m->tokenizer && tokenizer_special(m->tokenizer, "<|im_start|>") >= 0 ? CHAT_YI : CHAT_NONE;
+    return o->template && strstr(o->template, mark) && o->m->tokenizer && tokenizer_special(o->m->tokenizer, mark) >= 0
+               ? CHAT_YI
+               : CHAT_NONE;
+}
+
+/* No template is executed: the format is the architecture's. One that does not even write the marks of that
+ * format was made for something else, and whoever chats should know. */
+static enum status check_template(struct source *o)
+{
+    struct model *m = o->m;
+    const char *mark = mark_of(m->chat);
+    struct buf b = BUF_INIT;
+    char *copy = NULL;
+    if (!o->template || strstr(o->template, mark))
+        return OK;
+    buf_printf(&b, "model '%s': its chat template has no '%s': chats are rendered in the format of %s all the same", o->text,
+               mark, m->arch->name);
+    enum status s = buf_status(&b, "note", o->err);
+    if (!s)
+        s = arena_strndup(m->arena, &copy, b.data, b.n, o->err);
+    m->info.chat_note = copy;
+    buf_release(&b);
+    return s;
 }
 
 /* What follows from config and tokenizer together: where a text begins and ends, and what may be said. */
@@ -38,7 +77,9 @@ static enum status finish_vocabulary(struct source *o)
     m->info.bos_id = o->says_bos ? o->bos_id : m->tokenizer ? tokenizer_bos(m->tokenizer) : -1;
     if (m->info.prefix_id < 0)
         m->info.prefix_id = m->config.bos_id >= 0 ? m->config.bos_id : m->config.eos_id;
-    m->chat = chat_format_of(m, o->has_template);
+    m->chat = chat_format_of(o);
+    if ((s = check_template(o)))
+        return s;
     if (m->chat == CHAT_YI && (s = source_stop_name(o, "<|im_end|>")))
         return s;
     for (const char *const *name = m->arch->stop_names; *name; name++)
@@ -66,6 +107,24 @@ static enum status finish_config(struct source *o)
                                                 .alpha = (float)m->config.swiglu_alpha,
                                                 .up_add = (float)m->config.swiglu_up_add}
                                  : (struct glu){.kind = GLU_SILU};
+    return OK;
+}
+
+/* The ramp that llama.cpp computes, for which no file has a key (models.md 9.1). */
+static enum status truncate_yarn(struct source *o)
+{
+    static const char suffix[] = "+yarn-truncate";
+    size_t n = strlen(o->name);
+    void *p;
+    if (o->m->config.rope.kind != ROPE_YARN)
+        return err_set(o->err, ERR_USAGE, "model '%s': expected YaRN, whose ramp is to be truncated, found none", o->text);
+    enum status s = arena_alloc(o->m->arena, &p, n + sizeof suffix, 1, o->err);
+    if (s)
+        return s;
+    memcpy(p, o->name, n);
+    memcpy((char *)p + n, suffix, sizeof suffix);
+    o->name = p;
+    o->m->config.rope.truncate = true;
     return OK;
 }
 
@@ -162,7 +221,8 @@ static enum status open_all(struct source *o, const struct source_kind *kind, co
     size_t n_threads = opt->n_threads ? opt->n_threads : online > 0 ? (size_t)online : 1;
     enum status s;
     m->info.prefix_id = -1;
-    if ((s = kind->config(o)) || (s = finish_config(o)) || (s = kind->vocabulary(o)) || (s = finish_vocabulary(o)) ||
+    if ((s = kind->config(o)) || (opt->yarn_truncate && (s = truncate_yarn(o))) || (s = finish_config(o)) ||
+        (s = kind->vocabulary(o)) || (s = finish_vocabulary(o)) ||
         (s = open_backend(m, opt, n_threads, o->err)) ||
         (s = kind->weights(o)) || (s = bind_weights(m, o->err)))
         return s;

@@ -45,6 +45,15 @@ enum status source_dir_name(struct source *o, const char *dir, const char **out)
     return s;
 }
 
+enum status source_template(struct source *o, const char *text, size_t n)
+{
+    char *copy;
+    enum status s = arena_strndup(o->m->arena, &copy, text, n, o->err);
+    if (!s)
+        o->template = copy;
+    return s;
+}
+
 enum status source_stop_name(struct source *o, const char *token)
 {
     int32_t id = o->m->tokenizer ? tokenizer_special(o->m->tokenizer, token) : -1;

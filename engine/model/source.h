@@ -14,7 +14,7 @@ struct source {
     const char *dir;    // in which the files lie; set by config
     const char **files; // base names of those read so far
     size_t n_files;
-    bool has_template; // set by vocabulary: the files come with a chat template
+    const char *template; // set by vocabulary: the chat template that comes with the files, or NULL
     const void *own;   // of the kind: what config found out, or was given instead of text
     bool says_bos;     // set by vocabulary: bos_id goes before every text, -1 nothing does; else the tokenizer says
     int32_t bos_id;
@@ -45,6 +45,9 @@ enum status source_note_tensors(struct source *s);
 
 /* source_dir_name - the last part of a directory's true path, so that "." and "dir/" have a name too. */
 enum status source_dir_name(struct source *s, const char *dir, const char **out);
+
+/* source_template - keep a chat template, text[0..n). */
+enum status source_template(struct source *s, const char *text, size_t n);
 
 /* source_stop_name - a special token ends generation, if the tokenizer knows it. */
 enum status source_stop_name(struct source *s, const char *token);

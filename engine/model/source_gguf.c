@@ -57,7 +57,8 @@ static enum status vocabulary(struct source *o)
     enum status s = gguf_str(meta, "tokenizer.ggml.model", o->m->arena, &kind, o->err);
     if (s || strcmp(kind, "no_vocab") == 0)
         return s;
-    o->has_template = gguf_find(meta, "tokenizer.chat_template") != NULL;
+    if ((s = gguf_str(meta, "tokenizer.chat_template", o->m->arena, &o->template, o->err)))
+        return s;
     return tokenizer_from_gguf(&o->m->tokenizer, meta, o->err);
 }
 

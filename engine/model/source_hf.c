@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/mapfile.h"
 #include "format/hfconfig.h"
 #include "format/safetensors.h"
 #include "format/tokfile.h"
@@ -55,6 +56,32 @@ static const char *token_name(const cJSON *root, const char *key)
     return cJSON_IsString(v) ? v->valuestring : NULL;
 }
 
+/* "chat_template": a text, or several with names, of which the default counts. NULL: none. */
+static const char *template_text(const cJSON *v)
+{
+    const cJSON *one;
+    if (!cJSON_IsArray(v))
+        return cJSON_GetStringValue(v);
+    cJSON_ArrayForEach(one, v)
+    {
+        const char *name = cJSON_GetStringValue(json_get(one, "name"));
+        if (name && strcmp(name, "default") == 0)
+            return cJSON_GetStringValue(json_get(one, "template"));
+    }
+    return NULL;
+}
+
+static enum status read_template(struct source *o, const char *path)
+{
+    struct mapfile map;
+    enum status s = mapfile_open(&map, path, o->err);
+    if (s)
+        return s;
+    s = source_template(o, map.data ? (const char *)map.data : "", map.size);
+    mapfile_close(&map);
+    return s;
+}
+
 /* tokenizer_config.json: the ends of a text, whether a text starts with one of them (the vocabulary's own file may
  * have said so too; this one has the last word), and whether there is a chat template. Sources of stop ids
  * disagree in the wild, so the union of all is taken. */
@@ -67,8 +94,7 @@ static enum status read_tokenizer_config(struct source *o, const char *path)
     const char *bos = token_name(root, "bos_token");
     const char *eos = token_name(root, "eos_token");
     const char *prefix = bos ? bos : eos;
-    const cJSON *template = json_get(root, "chat_template");
-    o->has_template |= template && !cJSON_IsNull(template);
+    const char *template = template_text(json_get(root, "chat_template"));
     if (prefix && o->m->tokenizer)
         o->m->info.prefix_id = tokenizer_special(o->m->tokenizer, prefix);
     const cJSON *add_bos = json_get(root, "add_bos_token");
@@ -79,6 +105,8 @@ static enum status read_tokenizer_config(struct source *o, const char *path)
                     bos ? bos : "");
     if (!s && eos)
         s = source_stop_name(o, eos);
+    if (!s && template && !o->template) // a file of its own has the last word
+        s = source_template(o, template, strlen(template));
     cJSON_Delete(root);
     return s;
 }
@@ -105,7 +133,8 @@ static enum status vocabulary(struct source *o)
         return s;
     if ((s = optional(o, template_name, &path)))
         return s;
-    o->has_template = path != NULL;
+    if (path && (s = read_template(o, path)))
+        return s;
     if ((s = optional(o, tokenizer_config_name, &path)))
         return s;
     return path ? read_tokenizer_config(o, path) : OK;

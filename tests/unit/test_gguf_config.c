@@ -257,6 +257,11 @@ static void reads_the_dense(void **state)
     assert_true(c.rope.truncate && c.rope.original_tok == 40960);
     assert_true(c.rope.attention_factor > 0.56931 && c.rope.attention_factor < 0.56932); // half of the standard
     drop_made(&m);
+    static const struct line ends_list[] = {A("tokenizer.ggml.eos_token_ids", 1), NONE}; // 1, 0, 0, ...
+    make(&m, qwen3, ends_list, NULL, ends, 1);
+    read(&m, &c);
+    assert_true(c.n_stop_ids == 4 && c.stop_ids[0] == 0 && c.stop_ids[1] == 1 && c.stop_ids[3] == 7);
+    drop_made(&m);
     static const struct line neutral[] = {
         U("llama.expert_count", 0), B("llama.attention.causal", 1), F("llama.rope.scaling.factor", 0.0f),
         S("llama.rope.scaling.type", "none"), U("llama.attention.sliding_window", 0), U("tokenizer.ggml.x", 9),
@@ -311,6 +316,7 @@ static void refuses(void **state)
         {gptoss, {NONE}, "gpt-oss.expert_feed_forward_length", {{0}}, ERR_MISSING, "expert_feed_forward_length"},
         {gptoss, {U("gpt-oss.expert_used_count", 7), NONE}, NULL, {{0}}, ERR_RANGE, "at most 6 experts, found 7"},
         {gptoss, {U("gpt-oss.block_count", 5), A("gpt-oss.attention.sliding_window_pattern", 11)}, NULL, {{0}}, ERR_SHAPE, "expected 5 entries, found 6"},
+        {gptoss, {U("tokenizer.ggml.eos_token_ids", 1), NONE}, NULL, {{0}}, ERR_FORMAT, "an array of integers"},
         {gptoss, {U("tokenizer.ggml.eos_token_id", 10), NONE}, NULL, {{0}}, ERR_RANGE, "expected 0 to 9, found 10"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

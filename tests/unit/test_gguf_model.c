@@ -22,10 +22,9 @@ static struct model *open_path(const char *path)
 }
 
 /* Longer than the window of gpt-oss, of course. */
-static void answer(const char *path, char sha[DIGEST_HEX_LEN + 1])
+static void answer_of(struct model *m, char sha[DIGEST_HEX_LEN + 1])
 {
     int32_t prompt[40];
-    struct model *m = open_path(path);
     struct outcome *o = calloc(1, sizeof *o);
     assert_non_null(o);
     random_prompt("gguf", model_info(m)->vocab_size, prompt, 40);
@@ -35,6 +34,12 @@ static void answer(const char *path, char sha[DIGEST_HEX_LEN + 1])
     run_all(m, &opt, &r, 1, o, NULL, NULL, NULL);
     memcpy(sha, o->sha, DIGEST_HEX_LEN + 1);
     free(o);
+}
+
+static void answer(const char *path, char sha[DIGEST_HEX_LEN + 1])
+{
+    struct model *m = open_path(path);
+    answer_of(m, sha);
     model_free(m);
 }
 
@@ -348,6 +353,88 @@ static void mixed_types_are_the_same_model(void **state)
     }
 }
 
+/* ---- types with a decoder ---- */
+
+/* Where the half-precision factors of a block lie. */
+static const struct coded {
+    enum quant quant;
+    size_t halves[2];
+} coded[] = {{QUANT_Q4_1, {0, 2}}, {QUANT_Q5_0, {0, 0}},     {QUANT_Q5_1, {0, 2}}, {QUANT_Q2_K, {80, 82}},
+             {QUANT_Q3_K, {108, 108}}, {QUANT_Q4_K, {0, 2}}, {QUANT_Q5_K, {0, 2}}, {QUANT_Q6_K, {208, 208}}};
+enum { N_CODED = sizeof coded / sizeof *coded };
+
+/* Random blocks of a type in place of a matrix; the same numbers as fp32 in its twin. */
+static void recode(struct piece *x, struct piece *twin, const struct coded *c, const char *name)
+{
+    const struct quant_type *q = quant_type(c->quant);
+    const struct rng_key key = rng_key(9, name);
+    size_t n = x->n / 2 / q->block;
+    free(x->data);
+    free(twin->data);
+    x->n = n * q->block_b;
+    twin->n = n * q->block * sizeof(float);
+    x->data = malloc(x->n);
+    twin->data = malloc(twin->n);
+    assert_non_null(x->data);
+    assert_non_null(twin->data);
+    x->quant = c->quant;
+    twin->quant = QUANT_F32;
+    for (size_t i = 0; i < x->n; i++)
+        x->data[i] = (uint8_t)rng_below(&key, i, 256);
+    for (size_t b = 0; b < n; b++) {
+        float values[256];
+        for (size_t k = 0; k < 2; k++) { // 2^-12, so that a weight is below one in ten
+            x->data[b * q->block_b + c->halves[k]] = 0;
+            x->data[b * q->block_b + c->halves[k] + 1] = 0x0c;
+        }
+        q->decode(x->data + b * q->block_b, values);
+        memcpy(twin->data + b * q->block * sizeof(float), values, q->block * sizeof(float));
+    }
+}
+
+/* Blocks and the fp32 values they stand for are the same model: each value is rounded once, to bf16. Q8_0 and Q4_0
+ * are left out, since numerics.md keeps their scales apart; test_cpu_linear has them. All types in one file. */
+static void blocks_and_their_values_are_the_same_model(void **state)
+{
+    const struct models *ms = *state;
+    static struct pieces p;
+    static struct pieces twin;
+    struct synth_shape shape;
+    struct err err = ERR_INIT;
+    bool changed;
+    char dir[256];
+    char path[256];
+    char other[256];
+    (void)snprintf(dir, sizeof dir, "%s/wide", ms->dir);
+    (void)snprintf(path, sizeof path, "%s/blocks.gguf", ms->dir);
+    (void)snprintf(other, sizeof other, "%s/values.gguf", ms->dir);
+    assert_int_equal(synth_preset(&shape, "yi-tiny", &err), OK);
+    shape.n_layers = 2;
+    shape.d_model = 256;
+    shape.d_ff = 768;
+    shape.n_heads = 4;
+    shape.n_kv_heads = 2;
+    shape.head_dim = 64;
+    if (synth_model_write(dir, &shape, 1, &changed, &err))
+        fail_msg("%s", err.text);
+    convert_to(dir, path, QUANT_BF16);
+    take_apart(&p, path);
+    take_apart(&twin, path);
+    size_t k = 0;
+    for (size_t i = 0; i < p.n; i++)
+        if (p.v[i].quant == QUANT_BF16)
+            recode(&p.v[i], &twin.v[i], &coded[k++ % N_CODED], p.v[i].name);
+    assert_true(k >= 2 * N_CODED - 1);
+    put_together(&p, path, 0, p.n, 0, 1);
+    put_together(&twin, other, 0, twin.n, 0, 1);
+    release(&p);
+    release(&twin);
+    same(path, other);
+    struct model *m = open_path(path);
+    assert_string_equal(model_info(m)->weight_format, "q2_k+q3_k+q4_k+q4_1+q5_0+q5_k+q5_1+q6_k");
+    model_free(m);
+}
+
 /* Llama with biases: the rows of q and k, and the values of their biases, come back from GGUF's order. */
 static void paired_biases_are_put_back(void **state)
 {
@@ -391,6 +478,66 @@ static void paired_biases_are_put_back(void **state)
     answer(from, x);
     answer(path, y);
     assert_string_not_equal(x, y);
+}
+
+/* llama.cpp's YaRN by request: other bits under another name, and nothing for models without YaRN. */
+static void a_rounded_ramp_is_another_model(void **state)
+{
+    const struct models *ms = *state;
+    const struct model_options opt = {.isa = "auto", .n_threads = 1, .yarn_truncate = true};
+    char dir[256];
+    char path[256];
+    char x[DIGEST_HEX_LEN + 1];
+    char y[DIGEST_HEX_LEN + 1];
+    struct model *m = NULL;
+    struct err err = ERR_INIT;
+    paths(ms, 0, "rounded", dir, path);
+    convert_to(dir, path, QUANT_BF16);
+    answer(dir, x);
+    if (model_open(&m, path, &opt, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(model_info(m)->name, "rounded-0+yarn-truncate");
+    answer_of(m, y);
+    assert_string_not_equal(x, y);
+    model_free(m);
+    paths(ms, 1, "rounded", dir, path);
+    assert_int_equal(model_open(&m, dir, &opt, &err), ERR_USAGE);
+    assert_non_null(strstr(err.text, "expected YaRN"));
+}
+
+/* Another format's template is told; llama without the marks of ChatML is no chat model. */
+static void templates_are_looked_at(void **state)
+{
+    static const struct {
+        const char *template;
+        size_t family;
+        enum chat_format format;
+        bool note;
+    } cases[] = {
+        {"{{ '<|start|>' + x }}", 0, CHAT_HARMONY, false},  {"{{ '[INST]' + x }}", 0, CHAT_HARMONY, true},
+        {"{{ '<|im_start|>' + x }}", 1, CHAT_QWEN3, false}, {"{{ '[INST]' + x }}", 1, CHAT_QWEN3, true},
+        {"{{ '<|im_start|>' + x }}", 2, CHAT_YI, false},    {"{{ '[INST]' + x }}", 2, CHAT_NONE, false},
+    };
+    const struct models *ms = *state;
+    static struct pieces p;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[256];
+        char path[256];
+        paths(ms, cases[i].family, "template", dir, path);
+        convert_to(dir, path, QUANT_BF16);
+        take_apart(&p, path);
+        for (size_t k = 0; k < p.g.n_kvs; k++)
+            if (strcmp(p.g.kvs[k].key, "tokenizer.chat_template") == 0) {
+                p.g.kvs[k].data = (const uint8_t *)cases[i].template;
+                p.g.kvs[k].n = strlen(cases[i].template);
+            }
+        put_together(&p, path, 0, p.n, 0, 1);
+        release(&p);
+        struct model *m = open_path(path);
+        assert_int_equal(model_chat_format(m), cases[i].format);
+        assert_true((model_info(m)->chat_note != NULL) == cases[i].note);
+        model_free(m);
+    }
 }
 
 /* ---- what a damaged model says ---- */
@@ -460,9 +607,15 @@ static void refuses_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_routes_are_the_same_model), cmocka_unit_test(wider_types_are_the_same_model),
-        cmocka_unit_test(fused_tensors_are_the_same_model), cmocka_unit_test(parts_are_the_same_model),
-        cmocka_unit_test(mixed_types_are_the_same_model), cmocka_unit_test(paired_biases_are_put_back),
+        cmocka_unit_test(both_routes_are_the_same_model),
+        cmocka_unit_test(wider_types_are_the_same_model),
+        cmocka_unit_test(fused_tensors_are_the_same_model),
+        cmocka_unit_test(parts_are_the_same_model),
+        cmocka_unit_test(mixed_types_are_the_same_model),
+        cmocka_unit_test(blocks_and_their_values_are_the_same_model),
+        cmocka_unit_test(paired_biases_are_put_back),
+        cmocka_unit_test(templates_are_looked_at),
+        cmocka_unit_test(a_rounded_ramp_is_another_model),
         cmocka_unit_test(refuses_damage),
     };
     return cmocka_run_group_tests(tests, models_setup, models_teardown);

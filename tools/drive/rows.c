@@ -15,6 +15,8 @@ enum status drive_record_model(struct tool *t, const char *source, const struct 
     const struct model_info *i = model_info(m);
     prov_backend(tool_prov(t), i->backend, i->isa);
     prov_numerics(tool_prov(t), i->numerics);
+    if (i->chat_note)
+        tool_warn(t, "%s", i->chat_note);
     return i->definition ? tool_input_definition(t, source, i->name, i->definition, err)
                          : tool_input_model(t, source, i->name, i->dir, i->files, i->n_files, err);
 }
