@@ -1,12 +1,16 @@
+#define _DEFAULT_SOURCE // madvise
 #include "meter/ceiling.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "meter/ceiling_loops.h"
+
+enum { HUGE_PAGE_B = 1 << 21 };
 
 struct ceilings {
     struct pool *pool;
@@ -120,12 +124,16 @@ enum status ceilings_new(struct ceilings **out, size_t n_threads, size_t read_b,
         goto fail;
     c->shares = p;
     // Not mem_alloc: that zeroes on this thread, and on a machine of several nodes the pages would all
-    // lie on this thread's.
-    c->memory = aligned_alloc(4096, (read_b + 4095) / 4096 * 4096);
+    // lie on this thread's. Huge pages, where the system gives them: small ones cost a third of the speed
+    // on a virtual machine, and the ceiling is what a reader can have that does everything right.
+    c->memory = aligned_alloc(HUGE_PAGE_B, (read_b + HUGE_PAGE_B - 1) / HUGE_PAGE_B * HUGE_PAGE_B);
     if (!c->memory) {
         s = err_set(err, ERR_MEMORY, "cannot allocate %zu bytes to read", read_b);
         goto fail;
     }
+#ifdef MADV_HUGEPAGE
+    (void)madvise(c->memory, read_b, MADV_HUGEPAGE);
+#endif
     pool_run(c->pool, touch, c);
     *out = c;
     return OK;
