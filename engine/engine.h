@@ -47,6 +47,7 @@ struct model_info {
     uint64_t weights_file_b;              /* data bytes of the tensors in the files */
     uint64_t weights_b;                   /* bytes the backend holds for them */
     uint64_t decode_weights_b;            /* of those, what one token reads at batch 1: k experts, one embedding row */
+    uint64_t expert_b;                    /* bytes of one expert, all layers together; 0 for dense models */
     uint64_t kv_b_per_tok_full;           /* by formula, every layer keeping all */
     uint64_t kv_b_per_tok_window;         /* by formula, past the window */
     uint64_t load_ns;

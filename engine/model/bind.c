@@ -11,12 +11,13 @@ enum status bind_in_file(const struct binding *b, const struct tensor *t, enum s
     return s;
 }
 
-/* What a token reads of it: k of E experts. */
-static uint64_t decode_bytes(const struct model_config *c, const struct tensor_spec *spec, const struct tensor *t)
+/* What a token reads of it: k of E experts. And what one expert has of it. */
+static void count_bytes(struct model *m, const struct tensor_spec *spec, const struct tensor *t)
 {
-    return spec->dims[0] == DIM_E && spec->n_dims > 1 && spec->role != ROLE_ROUTER
-               ? t->n_bytes / c->n_experts * c->n_experts_used
-               : t->n_bytes;
+    const struct model_config *c = &m->config;
+    const bool experts = spec->dims[0] == DIM_E && spec->n_dims > 1 && spec->role != ROLE_ROUTER;
+    m->decode_b += experts ? t->n_bytes / c->n_experts * c->n_experts_used : t->n_bytes;
+    m->expert_b += experts ? t->n_bytes / c->n_experts : 0;
 }
 
 /* Bytes and types of a layer that was found. */
@@ -28,7 +29,7 @@ static void count_layer(struct binding *b)
         if (!t)
             continue;
         b->m->source_b += t->n_bytes;
-        b->m->decode_b += decode_bytes(&b->m->config, spec, t);
+        count_bytes(b->m, spec, t);
         if ((spec->kind == KIND_MATRIX && spec->role != ROLE_ROUTER) || spec->kind == KIND_TRANSPOSED)
             b->types[t->quant] = true;
         if (spec->kind == KIND_CODES)

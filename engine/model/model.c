@@ -180,6 +180,7 @@ static void fill_info(struct source *o)
     info->weights_file_b = m->source_b;
     info->weights_b = matrix_bytes_held(m) + m->vector_b;
     info->decode_weights_b = m->decode_b;
+    info->expert_b = m->expert_b;
     info->kv_b_per_tok_full = p.kv_full_b;
     info->kv_b_per_tok_window = p.kv_window_b;
     info->n_files = o->n_files;

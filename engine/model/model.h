@@ -45,6 +45,7 @@ struct model {
     uint64_t vector_b;
     uint64_t source_b; // bytes of the tensors that were used, as stored
     uint64_t decode_b; // of those that one token reads: k of E experts, one row of the embedding
+    uint64_t expert_b; // of one expert, all layers together
     const char *weight_format;
     struct model_info info;
 };

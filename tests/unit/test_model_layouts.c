@@ -67,6 +67,12 @@ static void shards_are_the_same_model(void **state)
         const struct model_info *i = model_info(x);
         uint64_t packed = i->n_layers * i->n_experts_used * 3 * i->d_model * i->n_ff;
         assert_true(i->decode_weights_b == 2 * (i->active_params - packed + i->d_model) + packed / 32 * 17);
+        if (i->n_experts) {
+            const uint64_t one_expert = packed / i->n_experts_used / 32 * 17 + 2 * i->n_layers * (2 * i->n_ff + i->d_model); // and its biases
+            assert_true(i->expert_b == one_expert);
+        } else {
+            assert_true(i->expert_b == 0);
+        }
         model_free(x);
         model_free(y);
     }
