@@ -11,13 +11,14 @@
 #include "lib/tool.h"
 
 struct args {
-    const char *unified;
+    const char *unified, *bench;
     bool compat;
     const char *latency, *memory, *energy;
 };
 
 static const struct cli_option options[] = {
     CLI_TEXT(struct args, unified, CLI_INPUT, "unified", 'u', "FILE", NULL, "unified.csv"),
+    CLI_TEXT(struct args, bench, CLI_INPUT, "bench", 'b', "FILE", NULL, "bench.csv: how near speeds come to the ceilings of the machine"),
     CLI_FLAG(struct args, compat, CLI_RECIPE, "compat", 0, "write the published study's efficiency file, with its own rounded parameter counts"),
     CLI_TEXT(struct args, latency, CLI_INPUT, "latency", 0, "FILE", NULL, "with --compat: the study's unified latency file"),
     CLI_TEXT(struct args, memory, CLI_INPUT, "memory", 0, "FILE", NULL, "with --compat: its unified memory file"),
@@ -243,6 +244,76 @@ static void accuracy_rows(struct ape *a, const struct subject *m)
     }
 }
 
+/* ---- how near to the machine's ceilings: rows of bench.csv ---- */
+
+/* Begin a row about the figure in `row` of the bench table. */
+static void begin_bench(struct ape *a, const struct subject *m, const struct table *b, size_t row, const char *metric, const char *unit,
+                        bool higher_is_better)
+{
+    static const char *const texts[] = {"arch", "weights", "weight_format", "device"};
+    static const char *const ints[] = {"in_tok", "out_tok", "batch"};
+    table_row(a->out);
+    table_set_text(a->out, "model", m->name);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        table_set_text(a->out, texts[i], table_text(b, row, texts[i]));
+    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++)
+        if (table_has(b, row, ints[i]))
+            table_set_i64(a->out, ints[i], table_i64(b, row, ints[i]));
+    table_set_i64(a->out, "context_tok", table_i64(b, row, "in_tok") + table_i64(b, row, "out_tok"));
+    table_set_bool(a->out, "draft", table_bool(b, row, "draft"));
+    table_set_i64(a->out, "active_params", m->active);
+    table_set_i64(a->out, "total_params", m->total);
+    table_set_text(a->out, "metric", metric);
+    table_set_text(a->out, "per", "none");
+    table_set_text(a->out, "unit", unit);
+    table_set_text(a->out, "better", higher_is_better ? "higher" : "lower");
+    table_set_text(a->out, "front", "none");
+}
+
+/* value and interval of a bench row times scale; NaN: there is none. */
+static void set_bench(struct ape *a, const struct table *b, size_t row, double scale)
+{
+    if (!table_has(b, row, "value") || isnan(scale)) {
+        const bool ok = is(b, row, "status", "ok");
+        set_missing(a, ok ? "not_measured" : table_text(b, row, "status"), ok ? "no median, or no ceiling to hold it against" : table_text(b, row, "reason"));
+        return;
+    }
+    table_set_f64(a->out, "value", scale * table_f64(b, row, "value"));
+    if (table_has(b, row, "ci_lo"))
+        table_set_f64(a->out, "ci_lo", scale * table_f64(b, row, "ci_lo"));
+    if (table_has(b, row, "ci_hi"))
+        table_set_f64(a->out, "ci_hi", scale * table_f64(b, row, "ci_hi"));
+    table_set_text(a->out, "ci_method", table_text(b, row, "ci_method"));
+    table_set_text(a->out, "status", "ok");
+}
+
+/* mbu_pct: bytes of a step x steps a second / measured bandwidth, of decoding; mfu_pct: operations a second
+ * / measured multiply-adds, of prefill; and the bytes of a step themselves, counted and by formula. */
+static void bench_rows(struct ape *a, const struct subject *m, const struct table *b)
+{
+    for (size_t r = 0; r < table_n_rows(b); r++) {
+        if (!is(b, r, "engine", "assay") || !is(b, r, "model", m->name))
+            continue;
+        const bool decode = strncmp(table_text(b, r, "cell"), "decode/", 7) == 0;
+        const double pct = table_has(b, r, "ceiling_pct") ? table_f64(b, r, "ceiling_pct") / table_f64(b, r, "value") : (double)NAN;
+        if (decode && is(b, r, "metric", "read_gb_s")) {
+            begin_bench(a, m, b, r, "mbu_pct", "%", true);
+            set_bench(a, b, r, pct);
+        } else if (!decode && is(b, r, "metric", "gflop_s")) {
+            begin_bench(a, m, b, r, "mfu_pct", "%", true);
+            set_bench(a, b, r, pct);
+        } else if (is(b, r, "metric", "step_read_mb")) {
+            begin_bench(a, m, b, r, "step_read_mb", "MB", false);
+            set_bench(a, b, r, 1);
+            if (!table_has(b, r, "theory"))
+                continue;
+            begin_bench(a, m, b, r, "step_read_theory_mb", "MB", false);
+            table_set_f64(a->out, "value", table_f64(b, r, "theory"));
+            table_set_text(a->out, "status", "ok");
+        }
+    }
+}
+
 /* ---- Pareto fronts: one point a model ---- */
 
 struct point {
@@ -366,20 +437,26 @@ static enum status from_unified(struct tool *t, const struct args *args, struct 
     if (!args->unified)
         return err_set(err, ERR_USAGE, "no input: name the unified table with --unified FILE");
     struct table *in = NULL;
+    struct table *bench = NULL;
     struct ape a = {.out = NULL};
     enum status s = tool_read_table(t, args->unified, "unified", &in, err);
     a.in = in;
+    if (s == OK && args->bench)
+        s = tool_read_table(t, args->bench, "bench", &bench, err);
     if (s == OK && table_n_rows(in) == 0)
         s = err_set(err, ERR_FORMAT, "%s: expected rows, found only a header", args->unified);
     if (s == OK && (s = list_models(&a, err)) == OK && (s = table_new(&a.out, "ape", err)) == OK) {
         for (size_t i = 0; i < a.n_models; i++) {
             latency_rows(&a, &a.models[i]);
             accuracy_rows(&a, &a.models[i]);
+            if (bench)
+                bench_rows(&a, &a.models[i], bench);
         }
         fronts(&a);
         s = tool_put_table(t, tool_out(t), a.out, err);
     }
     table_free(a.out);
+    table_free(bench);
     table_free(in);
     return s;
 }
@@ -409,7 +486,7 @@ static enum status run(struct tool *t, const void *args, struct err *err)
 {
     const struct args *a = args;
     if (a->compat)
-        return a->unified ? err_set(err, ERR_USAGE, "--unified and --compat exclude each other") : compat(t, a, err);
+        return a->unified || a->bench ? err_set(err, ERR_USAGE, "--unified, --bench and --compat exclude each other") : compat(t, a, err);
     if (a->latency || a->memory || a->energy)
         return err_set(err, ERR_USAGE, "--latency, --memory and --energy need --compat");
     return from_unified(t, a, err);

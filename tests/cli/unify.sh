@@ -143,6 +143,27 @@ ok 'equal cost: the better one is on the front' is \
 ok 'both ends of a trade-off are on the front' is \
     "$(field "$p" model=beta,front=tok_s_active_b pareto),$(field "$p" model=alpha,front=tok_s_active_b pareto)" 1,1
 ok 'parameters come from the rows' is "$(field "$p" model=alpha,metric=ape_tok_s_per_b active_params)" 500000
+# value 30 GB/s is 75 % of a ceiling of 40; its interval is cut alike
+for m in 'alpha gpt-oss mxfp4+bf16' 'beta llama bf16'; do
+    read -r name arch format <<<"$m"
+    row="engine=assay;model=$name;isa=auto;arch=$arch;weights=synthetic;weight_format=$format;numerics=exact;device=cpu/avx2/2t;draft=1;status=ok;n=5"
+    if [ "$name" = alpha ]; then
+        for metric in "read_gb_s;unit=GB/s;better=higher;value=30;ci_lo=20;ci_hi=32;ci_method=hier_bootstrap;min=20;max=32;ceiling=read/all/1s;ceiling_pct=75" \
+            "step_read_mb;unit=MB;better=lower;value=2;ci_lo=2;ci_hi=2;ci_method=hier_bootstrap;min=2;max=2;theory=2.5"; do
+            echo "$row;cell=decode/8/4;in_tok=1;out_tok=8;batch=4;metric=$metric"
+        done
+    fi
+    echo "$row;cell=prefill/64;in_tok=64;out_tok=0;batch=1;metric=gflop_s;unit=GFLOP/s;better=higher;min=7;max=8;reason=below the sample floor of 5 blocks: median left empty"
+    echo "engine=fake;model=$name;cell=decode/8/4;in_tok=1;out_tok=8;batch=4;device=cpu/2t;draft=1;status=ok;n=5;metric=read_gb_s;unit=GB/s;better=higher;value=1"
+done | csv bench >"$dir/bench.csv"
+"$BIN/ape" --unified "$u" --bench "$dir/bench.csv" --out "$dir/near.csv" -q
+ok 'how near decoding comes to the bandwidth' is "$(field "$dir/near.csv" model=alpha,metric=mbu_pct value),$(field "$dir/near.csv" model=alpha,metric=mbu_pct ci_lo),$(field "$dir/near.csv" model=alpha,metric=mbu_pct ci_hi)" 75,50,80
+ok '... with its batch' is "$(field "$dir/near.csv" model=alpha,metric=mbu_pct batch)" 4
+ok 'bytes of a step, counted and by formula' is "$(field "$dir/near.csv" model=alpha,metric=step_read_mb value),$(field "$dir/near.csv" model=alpha,metric=step_read_theory_mb value)" 2,2.5
+ok 'a speed without a median is an empty row' is "$(field "$dir/near.csv" model=beta,metric=mfu_pct value)$(field "$dir/near.csv" model=beta,metric=mfu_pct status)" not_measured
+ok 'only our own engine is related to parameters' is "$(grep -c fake "$dir/near.csv")" 0
+ok 'a table that is not from bench is refused' fails_with 2 "expected column" "$BIN/ape" --unified "$u" --bench "$dir/memory.csv" --out "$dir/x.csv"
+ok '--bench belongs to our own tables' fails_with 2 "exclude each other" "$BIN/ape" --compat --bench "$dir/bench.csv" --out "$dir/x.csv"
 grep -v ',active_params,' "$u" >"$dir/lean.csv"
 ok 'without parameter counts there is no efficiency' fails_with 2 "active_params" "$BIN/ape" --unified "$dir/lean.csv" --out "$dir/x.csv"
 ok '... and no file' absent "$dir/x.csv"

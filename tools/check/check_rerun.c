@@ -21,7 +21,7 @@
 
 static bool needs_model(const char *tool)
 {
-    static const char *const names[] = {"infer", "latency", "memory", "energy", "ablate", "synth"};
+    static const char *const names[] = {"infer", "latency", "memory", "energy", "ablate", "bench", "synth"};
     size_t n = strcspn(tool, " ");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == n && strncmp(names[i], tool, n) == 0)

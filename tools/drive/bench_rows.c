@@ -220,6 +220,17 @@ static double pct_of(struct rows_job *j, size_t contender, size_t cell, enum fig
     return (double)NAN;
 }
 
+/* MB that a step of decoding reads by formula: of E experts, k used by a token, `batch` tokens use
+ * E (1 - (1 - k/E)^batch) when routing is uniform (measurement.md 11). */
+static double step_theory_mb(const struct drive_facts *f, size_t batch)
+{
+    double unused = (double)f->n_experts;
+    for (size_t i = 0; i < batch && f->n_experts; i++)
+        unused *= 1.0 - (double)f->n_experts_used / (double)f->n_experts;
+    const double distinct = (double)f->n_experts - unused;
+    return ((double)f->decode_weights_b + (double)f->expert_b * (distinct - (double)f->n_experts_used)) / 1e6;
+}
+
 /* Which ceiling bounds the figure, and how near it is: of tokens a second the nearer one of the two. */
 static void set_ceiling(struct rows_job *j, size_t contender, size_t cell, size_t metric)
 {
@@ -260,6 +271,8 @@ static enum status metric_row(struct rows_job *j, size_t contender, size_t cell,
     const enum status s = describe(j, n, key, err);
     if (!s)
         set_ceiling(j, contender, cell, metric);
+    if (metrics[metric].figure == FIG_STEP)
+        drive_real(j->bench, "theory", step_theory_mb(&c->facts, j->r->cells[cell].batch));
     return s;
 }
 

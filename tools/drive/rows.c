@@ -36,7 +36,14 @@ static void set_i64(struct table *t, const char *column, uint64_t v)
 void drive_facts_of(const struct model *m, struct drive_facts *out)
 {
     const struct model_info *i = model_info(m);
-    *out = (struct drive_facts){.engine = "assay", .weight_b = i->weights_b, .active_params = i->active_params, .total_params = i->total_params};
+    *out = (struct drive_facts){.engine = "assay",
+                                .weight_b = i->weights_b,
+                                .active_params = i->active_params,
+                                .total_params = i->total_params,
+                                .decode_weights_b = i->decode_weights_b,
+                                .expert_b = i->expert_b,
+                                .n_experts = i->n_experts,
+                                .n_experts_used = i->n_experts_used};
     (void)snprintf(out->model, sizeof out->model, "%s", i->name);
     (void)snprintf(out->arch, sizeof out->arch, "%s", i->arch);
     (void)snprintf(out->weights, sizeof out->weights, "%s", i->synthetic ? "synthetic" : "real");

@@ -30,7 +30,7 @@ enum status drive_record_model(struct tool *t, const char *source, const struct 
 /* What a row says of the engine and model it measured, for when the model is gone. Empty and 0: unknown. */
 struct drive_facts {
     char engine[64], model[256], arch[32], weights[16], weight_format[64], numerics[16], device[96];
-    uint64_t weight_b, active_params, total_params;
+    uint64_t weight_b, active_params, total_params, decode_weights_b, expert_b, n_experts, n_experts_used;
 };
 void drive_facts_of(const struct model *m, struct drive_facts *out);
 
