@@ -13,8 +13,11 @@ $(MODELS_DIR)/$(1)/config.json: $(MODELS_DIR)/$(1).stamp ; @true
 endef
 $(foreach m,$(TINY_MODELS),$(eval $(call tiny_model,$(m))))
 
-.PHONY: models reference
+.PHONY: models reference reference-llamacpp
 models: $(TINY_MODELS:%=$(MODELS_DIR)/%.stamp) ## the tiny models, in build/models
 
 reference: models ## golden files anew with transformers (own venv, some 8 GB, network)
 	$(Q)tests/reference/run.sh $(MODELS_DIR) tests/golden
+
+reference-llamacpp: models $(BIN)/convert ## converted files against gguf and llama.cpp (own venv, compiles, network)
+	$(Q)tests/reference/llamacpp.sh $(MODELS_DIR) $(BIN) tests/golden

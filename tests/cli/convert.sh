@@ -56,6 +56,20 @@ untouched() {
         [ -z "$(find "$dir" -name u.gguf -newermt 2001-01-01)" ]
 }
 
+# Where the stored values are equal, so are the logits, bit for bit.
+same_logits() {
+    "$convert" -q --model "$dir/$1" --type bf16 --out "$dir/l.gguf" || return 1
+    local a b
+    a=$(digest "$dir/$1") b=$(digest "$dir/l.gguf")
+    echo "$a $b"
+    [ -n "$a" ] && [ "$a" = "$b" ]
+}
+
+digest() { # of a text's tokens and logits: the tokenizer is the same too
+    "$bin/infer" --quiet --model "$1" --prompt "The answer is 42, of course." --max-tokens 24 --format json |
+        grep -o '"logits_sha256":"[0-9a-f]\{64\}"'
+}
+
 piped() { # standard output has the same bytes
     "$convert" -q --model "$dir/yi-tiny" --out "$dir/p.gguf" && "$convert" -q --model "$dir/yi-tiny" --out - | cmp - "$dir/p.gguf"
 }
@@ -136,6 +150,9 @@ for m in gptoss-tiny gptoss-tiny-bf16 qwen3-tiny qwen3-tied-tiny yi-tiny; do
 done
 for type in q4_0 bf16 f16 f32; do
     check "gptoss-tiny $type: the same bytes for any number of threads" same_for_any_threads gptoss-tiny "$type"
+done
+for m in gptoss-tiny gptoss-tiny-bf16 qwen3-tiny qwen3-tied-tiny yi-tiny; do
+    check "$m: the logits of its GGUF file are those of the directory" same_logits "$m"
 done
 check "an equal file is not touched" untouched
 check "standard output" piped
