@@ -10,10 +10,13 @@ export LC_ALL := C
 # CONFIG: release debug asan tsan fault wrongseg fuzz cov. Everything it makes lies under build/$(CONFIG).
 CONFIG ?= release
 CC := gcc
-# CUDA: found or not, CUDA=0|1 to force. There is no CUDA backend yet, so nothing is looked for.
-CUDA ?= 0
+# CUDA: 1 where nvcc is found (release and debug), CUDA=0|1 to force; 0 builds and tests everything else.
+NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
+CUDA ?= $(if $(filter release debug,$(CONFIG)),$(if $(NVCC),1,0),0)
 ifneq ($(CUDA),0)
-$(error CUDA=$(CUDA): there is no CUDA backend yet; build with CUDA=0)
+ifeq ($(NVCC),)
+$(error CUDA=$(CUDA): expected nvcc on PATH, in /usr/local/cuda/bin or as NVCC=, found none)
+endif
 endif
 V ?= 0
 ifeq ($(V),0)
@@ -46,6 +49,7 @@ OPT := $(OPT_$(CONFIG))
 CPPFLAGS := -D_POSIX_C_SOURCE=200809L -Iengine -I$(B)/gen
 CFLAGS := -std=c17 $(WARN) $(OPT) -ffp-contract=off -fno-fast-math -pthread -fno-strict-aliasing
 LDLIBS := -lcjson -lcsv -lcrypto -ldl -lm -pthread
+include engine/cuda.mk
 
 include engine/engine.mk
 include tools/tools.mk
@@ -69,7 +73,7 @@ help: ## this list
 		awk -F '\t' '{printf "  %-16s %s\n", $$1, $$2}'
 
 # A stamp that changes only when compiler or flags do, so that a flag change rebuilds everything once.
-FLAGS_TEXT := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDLIBS)
+FLAGS_TEXT := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDLIBS) CUDA=$(CUDA) $(NVCC_FLAGS) $(CUDA_CODE)
 $(B)/flags.stamp: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@

@@ -12,7 +12,7 @@ $(B)/%.o: %.c $(B)/flags.stamp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa_flags,$<) -MMD -MP -c $< -o $@
 
-$(LIBENGINE): $(ENGINE_OBJ)
+$(LIBENGINE): $(ENGINE_OBJ) $(CUDA_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 

@@ -42,13 +42,13 @@ enum { SIMT_WARP = 32, SIMT_MAX_THREADS = 256, SIMT_SHARED_B = 48 * 1024 };
 #define SIMT_SELF // parameter and argument of a function that has phases
 #define SIMT_PASS
 #define SIMT_KERNEL(name)                                                                            \
-    extern "C" __global__ void __launch_bounds__(SIMT_MAX_THREADS) cuda_##name(const struct name##_args a); \
+    extern "C" __global__ void __launch_bounds__(SIMT_MAX_THREADS) kernel_##name(const struct name##_args a); \
     extern "C" const void *cuda_entry_##name(void);                                                  \
     extern "C" const void *cuda_entry_##name(void)                                                   \
     {                                                                                                \
-        return (const void *)cuda_##name;                                                            \
+        return (const void *)kernel_##name;                                                            \
     }                                                                                                \
-    extern "C" __global__ void __launch_bounds__(SIMT_MAX_THREADS) cuda_##name(const struct name##_args a)
+    extern "C" __global__ void __launch_bounds__(SIMT_MAX_THREADS) kernel_##name(const struct name##_args a)
 #define BLOCK_X blockIdx.x
 #define BLOCK_Y blockIdx.y
 #define BLOCK_Z blockIdx.z

@@ -2,7 +2,7 @@
 # cuda.sh - whole models on the CUDA kernels, run by the host (--backend cuda-sim): the transcripts, which hold
 # the digest of every answer's logits, must be the bytes of the CPU engine's; and what cannot run says so.
 # BIN is the folder of the tools, WRONG (default build/wrongseg/bin) that of the build that adds in
-# the wrong order. DEVICE=cuda runs the same on a GPU (make check-gpu).
+# the wrong order (none: not asked for). DEVICE=cuda runs the same on a GPU (make check-gpu).
 set -u
 cd "$(dirname "$0")/../.."
 BIN=${BIN:-build/release/bin}
@@ -94,10 +94,20 @@ if [ "$DEVICE" = cuda-sim ]; then
     else
         ok "--backend cuda without a GPU is exit 3" $((rc != 3))
     fi
+    if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+        n=$((n + 1))
+        echo "ok $n - # SKIP no nvcc here: the kernels were not compiled for a GPU"
+    else
+        ! grep -q 'this build has no CUDA' "$tmp/err"
+        ok "nvcc is here, and the kernels are compiled for a GPU (not run on one)" $?
+    fi
 fi
 
 # The wrong build must be noticed.
-if [ ! -x "$WRONG/infer" ]; then
+if [ "$WRONG" = none ]; then
+    n=$((n + 1))
+    echo "ok $n - # SKIP the wrong build was not asked for"
+elif [ ! -x "$WRONG/infer" ]; then
     ok "the wrong build is there: make CONFIG=wrongseg all" 1
 else
     infer "$WRONG" yi-tiny-b few "$tmp/got" --backend cuda-sim
