@@ -68,3 +68,14 @@ test-run:
 	$(Q)BIN=$(BIN) TREE=$(BUILD)/test/reproduce tests/run.sh $(UNIT_BIN) $(UNIT_BIN:$(B)/%=$(BUILD)/asan/%) $(CLI_TESTS)
 
 -include $(UNIT_SRC:%.c=$(B)/%.d) $(FUZZ_SRC:%.c=$(B)/%.d)
+
+# What needs a GPU, or gets ready for one (issue: the GPU engine). The kit runs where there is no Debian.
+GPU_KIT := $(BUILD)/gpu-kit
+GPU_TESTS := $(addprefix $(B)/tests/test_cuda_,rows product attention)
+.PHONY: gpu-kit check-gpu bench-gpu
+gpu-kit: all $(GPU_TESTS) ## pack tools, tests and libraries for a bare machine with a GPU, in build/gpu-kit
+	$(Q)tests/gpu/kit.sh $(BIN) $(B)/tests $(GPU_KIT)
+check-gpu: all $(GPU_TESTS) ## every CUDA kernel and whole models against the CPU's bits, on a GPU (DEVICE=cuda-sim: dry run)
+	$(Q)BIN=$(BIN) TESTS=$(B)/tests tests/gpu/check.sh || [ $$? -eq 3 ]
+bench-gpu: all ## latency, memory, energy of the three models on a GPU, in build/out/gpu
+	$(Q)BIN=$(BIN) tests/gpu/bench.sh $(BUILD)/out/gpu || [ $$? -eq 3 ]

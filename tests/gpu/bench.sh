@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# bench.sh OUT - latency, memory and energy of the three models on a GPU, with synthetic weights of the true
+# shapes, by the tools themselves: CSV with records in OUT. MODELS, CONTEXTS and SEQUENCES choose less.
+# DEVICE=cuda-sim with MODELS=<directory of a tiny model> is a dry run of the same commands.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:?bench.sh OUT}
+if [ -d "$here/bin" ]; then
+    export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    bin=$here/bin
+else
+    bin=$(cd "$here/../.." && pwd)/${BIN:-build/release/bin}
+fi
+DEVICE=${DEVICE:-cuda}
+MODELS=${MODELS:-synthetic:gpt-oss-20b synthetic:qwen3-32b synthetic:yi-34b}
+CONTEXTS=${CONTEXTS:-128,1024,8192,32768}
+SEQUENCES=${SEQUENCES:-1,8,32,64}
+OUT_TOK=${OUT_TOK:-64}
+BLOCKS=${BLOCKS:-5}
+EXTRA=${EXTRA:-} # e.g. --draft --requests 2
+if [ "$DEVICE" = cuda ] && ! nvidia-smi -L >/dev/null 2>&1; then
+    echo "bench-gpu: SKIP no GPU here (nvidia-smi finds none). Not run on a GPU."
+    exit 3
+fi
+mkdir -p "$out"
+failed=0
+for model in $MODELS; do
+    name=$(basename "${model#synthetic:}")
+    # shellcheck disable=SC2086 # EXTRA is a list
+    "$bin/latency" -m "$model" --backend "$DEVICE" --in-tok "$CONTEXTS" --out-tok "$OUT_TOK" --concurrency "$SEQUENCES" \
+        --blocks "$BLOCKS" $EXTRA -o "$out/$name.latency.csv" || failed=$((failed + 1))
+    "$bin/memory" -m "$model" --backend "$DEVICE" --contexts "$CONTEXTS" -o "$out/$name.memory.csv" || failed=$((failed + 1))
+    if [ "$DEVICE" = cuda ]; then
+        "$bin/energy" -m "$model" --backend "$DEVICE" --contexts "${CONTEXTS%%,*}" --batches "$SEQUENCES" \
+            -o "$out/$name.energy.csv" || failed=$((failed + 1))
+    fi
+done
+where="on a GPU"
+if [ "$DEVICE" != cuda ]; then where="DRY RUN on the CPU ($DEVICE): not run on a GPU, its times mean nothing"; fi
+echo "bench-gpu: $out, $failed commands failed, $where"
+[ "$failed" -eq 0 ]
