@@ -137,6 +137,13 @@ struct backend_ops {
      * keeps none (expert-isolation test). */
     void (*matrix_poison)(struct matrix *m);
 
+    /* A cache of tiles, for backends that can keep them in a file; NULL where there is none. cache_open
+     * comes before the first matrix_new, cache_finish after the last: then the file is whole and has its
+     * name, DIR/KEY-LAYOUT.tiles. From then on cache_open finds it, and matrix_new takes each matrix from
+     * it by name without reading its source. The caller's key must change whenever a weight does. */
+    enum status (*cache_open)(struct backend *b, const char *dir, const char *key, struct err *err);
+    enum status (*cache_finish)(struct backend *b, struct err *err);
+
     /* Embedding rows, kept as they are stored: fp32 values, neither rounded nor flushed. One part; rows
      * in place are borrowed until table_free, others copied. */
     enum status (*table_new)(struct backend *b, struct table **out, const struct matrix_source *src,

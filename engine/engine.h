@@ -27,6 +27,7 @@ struct model_options {
     uint64_t device_memory_b; /* of a cuda backend; 0 = what is free */
     bool yarn_truncate;       /* floor and ceil the ends of YaRN's ramp as llama.cpp always does: for comparison with
                                  it. Another model: its name says so. ERR_USAGE for a model without YaRN */
+    const char *tile_cache_dir; /* keep the tiled weights there, mapped, for the next start; NULL = do not */
 };
 
 /* Everything a result row or statement says about a model. Strings borrowed until model_free. */

@@ -13,7 +13,7 @@
 #include "lib/tool.h"
 
 struct args {
-    const char *backend;
+    const char *backend, *tile_cache;
     int64_t device_memory;
     const char *model, *factors, *alt_model, *isa;
     struct cli_ints contexts, threads, chunks, concurrency;

@@ -19,7 +19,7 @@
 #include "lib/tool.h"
 
 struct args {
-    const char *backend;
+    const char *backend, *tile_cache;
     int64_t device_memory;
     const char *model;
     struct cli_ints contexts, batches;

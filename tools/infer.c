@@ -13,7 +13,7 @@
 #include "lib/paths.h"
 
 struct args {
-    const char *backend;
+    const char *backend, *tile_cache;
     int64_t device_memory;
     const char *model, *prompt, *requests, *tokenizer;
     struct cli_ints tokens;

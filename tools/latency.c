@@ -12,7 +12,7 @@
 #include "lib/tool.h"
 
 struct args {
-    const char *backend;
+    const char *backend, *tile_cache;
     int64_t device_memory;
     struct cli_texts models;
     struct cli_ints in_tok, out_tok, concurrency;

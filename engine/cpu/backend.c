@@ -118,6 +118,7 @@ static void backend_free(struct backend *base)
     if (!base)
         return;
     struct cpu_backend *b = cpu_of(base);
+    tile_cache_close(b->cache);
     pool_free(b->pool);
     mem_free(b->workers);
     mem_free(b->scratch);
@@ -182,6 +183,8 @@ static const struct backend_ops cpu_ops = {
     .matrix_free = cpu_matrix_free,
     .matrix_bytes = cpu_matrix_bytes,
     .matrix_poison = cpu_matrix_poison,
+    .cache_open = cpu_cache_open,
+    .cache_finish = cpu_cache_finish,
     .table_new = cpu_table_new,
     .table_free = cpu_table_free,
     .table_bytes = cpu_table_bytes,

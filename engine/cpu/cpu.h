@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "cpu/kernels.h"
+#include "cpu/tilecache.h"
 
 /* What the files of the CPU backend share. */
 
@@ -22,6 +23,7 @@ struct cpu_backend {
     struct cpu_worker *workers; // (pool_size)
     size_t grain; // least work (multiply-adds) worth handing to another thread
     uint64_t alloc_b, alloc_peak_b;
+    struct tile_cache *cache; // NULL: tiles lie in memory of their own
     void *scratch; // one buffer for the operator at hand, kept and grown
     size_t scratch_b;
 };
@@ -68,7 +70,10 @@ struct matrix {
     size_t tile_b;        // bytes from tile to tile, a multiple of 64
     uint8_t *data;        // (n_tiles, tile_b)
     size_t bytes;
+    bool cached;          // data is the cache's
 };
+enum status cpu_cache_open(struct backend *b, const char *dir, const char *key, struct err *err);
+enum status cpu_cache_finish(struct backend *b, struct err *err);
 enum status cpu_matrix_new(struct backend *b, struct matrix **out, const struct matrix_source *src,
                            struct err *err);
 void cpu_matrix_free(struct backend *b, struct matrix *m);

@@ -226,22 +226,79 @@ static enum status prepare(struct cpu_backend *b, struct pack *p, struct err *er
     return s;
 }
 
+/* Zeroed room for the tiles: of the backend's memory, or of its cache file. */
+static enum status take_room(struct cpu_backend *b, struct matrix *m, const char *name, struct err *err)
+{
+    void *mem;
+    enum status s;
+    if (!b->cache) {
+        if (!(s = cpu_alloc(b, &mem, m->bytes, name, err)))
+            m->data = mem;
+        return s;
+    }
+    struct tile_entry e = {.name = name, .format = m->format, .n_rows = m->n_rows, .n_cols = m->n_cols, .bytes = m->bytes};
+    if (!(s = tile_cache_add(b->cache, &e, err))) {
+        m->data = e.data;
+        m->cached = true;
+    }
+    return s;
+}
+
+/* The last room taken is given back. */
+static enum status give_back_room(struct cpu_backend *b, struct matrix *m, struct err *err)
+{
+    enum status s = OK;
+    if (m->cached)
+        s = tile_cache_undo(b->cache, err);
+    else
+        cpu_release(b, m->data);
+    m->data = NULL;
+    m->cached = false;
+    return s;
+}
+
 /* Tiles of one format for the whole matrix. */
 static enum status fill(struct cpu_backend *b, struct pack *p, enum tile_format format, struct err *err)
 {
     struct matrix *m = p->m;
     size_t block_b = format == TILE_BF16 ? TILE * BLOCK * 2 : TILE * (MXFP4_GROUP_B + 1);
-    void *mem;
     m->format = format;
     if (!size_mul(m->n_blocks, block_b, &m->tile_b) || !size_add(m->tile_b, 63, &m->tile_b) ||
         !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes))
         return err_set(err, ERR_MEMORY, "matrix '%s': %zu x %zu overflows", p->src->name, m->n_rows, m->n_cols);
-    enum status s = cpu_alloc(b, &mem, m->bytes, p->src->name, err);
+    enum status s = take_room(b, m, p->src->name, err);
     if (s)
         return s;
-    m->data = mem;
     cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols, format == TILE_BF16 ? pack_bf16 : pack_mxfp4, p);
     return OK;
+}
+
+/* The matrix as the cache has it. */
+static enum status find_tiles(struct cpu_backend *b, struct matrix *m, const char *name, struct err *err)
+{
+    struct tile_entry e;
+    if (!tile_cache_find(b->cache, name, &e) || e.n_rows != m->n_rows || e.n_cols != m->n_cols ||
+        e.bytes % m->n_tiles != 0)
+        return err_set(err, ERR_FORMAT, "matrix '%s': expected its tiles of %zu x %zu in the tile cache, found none", name,
+                       m->n_rows, m->n_cols);
+    m->format = (enum tile_format)e.format;
+    m->bytes = e.bytes;
+    m->tile_b = e.bytes / m->n_tiles;
+    m->data = e.data;
+    m->cached = true;
+    return OK;
+}
+
+/* The layout's name: raise the number when kernels.h changes what a tile looks like. */
+enum status cpu_cache_open(struct backend *base, const char *dir, const char *key, struct err *err)
+{
+    return tile_cache_open(&cpu_of(base)->cache, dir, key, "cpu1", err);
+}
+
+enum status cpu_cache_finish(struct backend *base, struct err *err)
+{
+    struct cpu_backend *b = cpu_of(base);
+    return b->cache ? tile_cache_finish(b->cache, err) : OK;
 }
 
 enum status cpu_matrix_new(struct backend *base, struct matrix **out, const struct matrix_source *src,
@@ -259,12 +316,13 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
     m->n_blocks = (src->n_cols - 1) / BLOCK + 1;
     m->n_tiles = (n_rows - 1) / TILE + 1;
     struct pack p = {.src = src, .m = m, .bad_row = SIZE_MAX};
-    if (!(s = prepare(b, &p, err)))
+    if (b->cache && tile_cache_is_full(b->cache))
+        s = find_tiles(b, m, src->name, err);
+    else if (!(s = prepare(b, &p, err)))
         s = fill(b, &p, is_mxfp4(src->quant) ? TILE_MXFP4 : TILE_BF16, err);
     if (!s && p.extreme_scale) { // rare: again, and this time each value is checked
-        cpu_release(b, m->data);
-        m->data = NULL;
-        s = fill(b, &p, TILE_BF16, err);
+        s = give_back_room(b, m, err);
+        s = s ? s : fill(b, &p, TILE_BF16, err);
     }
     if (!s && p.bad_row != SIZE_MAX)
         s = report_bad(&p, err);
@@ -280,7 +338,8 @@ void cpu_matrix_free(struct backend *b, struct matrix *m)
 {
     if (!m)
         return;
-    cpu_release(cpu_of(b), m->data);
+    if (!m->cached)
+        cpu_release(cpu_of(b), m->data);
     mem_free(m);
 }
 

@@ -214,6 +214,20 @@ static enum status open_backend(struct model *m, const struct model_options *opt
     return cuda_backend_new(&m->backend, opt->backend, opt->device_memory_b, err);
 }
 
+/* Where tiled weights are kept for the next start, if they shall be. */
+static enum status open_cache(struct source *o, const char *dir)
+{
+    const struct backend_ops *ops = o->m->backend->ops;
+    char key[DIGEST_HEX_LEN + 1];
+    if (!dir)
+        return OK;
+    if (!ops->cache_open)
+        return err_set(o->err, ERR_UNSUPPORTED, "tile cache '%s': expected a backend that keeps tiles in a file, found %s", dir,
+                       ops->name);
+    enum status s = source_cache_key(o, key);
+    return s ? s : ops->cache_open(o->m->backend, dir, key, o->err);
+}
+
 static enum status open_all(struct source *o, const struct source_kind *kind, const struct model_options *opt)
 {
     struct model *m = o->m;
@@ -225,7 +239,8 @@ static enum status open_all(struct source *o, const struct source_kind *kind, co
     if ((s = kind->config(o)) || (opt->yarn_truncate && (s = truncate_yarn(o))) || (s = finish_config(o)) ||
         (s = kind->vocabulary(o)) || (s = finish_vocabulary(o)) ||
         (s = open_backend(m, opt, n_threads, o->err)) ||
-        (s = kind->weights(o)) || (s = bind_weights(m, o->err)))
+        (s = kind->weights(o)) || (s = open_cache(o, opt->tile_cache_dir)) || (s = bind_weights(m, o->err)) ||
+        (opt->tile_cache_dir && (s = m->backend->ops->cache_finish(m->backend, o->err))))
         return s;
     fill_info(o);
     m->info.load_ns = clock_ns() - from;

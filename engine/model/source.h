@@ -1,6 +1,7 @@
 #ifndef ASSAY_MODEL_SOURCE_H
 #define ASSAY_MODEL_SOURCE_H
 
+#include "base/digest.h"
 #include "model/model.h"
 
 /* What a model is opened from: a directory, a file, or a name. One kind a file; each reads its own bytes
@@ -42,6 +43,10 @@ enum status source_note_file(struct source *s, const char *name);
 
 /* source_note_tensors - the same for all files of m->tensors. */
 enum status source_note_tensors(struct source *s);
+
+/* source_cache_key - a name for the weights as they are now, in hex: made of each file's name, device, inode,
+ * size and times (what also keys the memo of model digests), or of the name of generated ones. */
+enum status source_cache_key(const struct source *s, char hex[DIGEST_HEX_LEN + 1]);
 
 /* source_dir_name - the last part of a directory's true path, so that "." and "dir/" have a name too. */
 enum status source_dir_name(struct source *s, const char *dir, const char **out);

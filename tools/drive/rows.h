@@ -11,14 +11,17 @@
 
 /* What every command that touches a model does alike. */
 
-/* The two options that say on what a model runs, for a table over struct S with `const char *backend` and `int64_t
- * device_memory`; and where they go. */
+/* The options that say on what a model runs, for a table over struct S with `const char *backend, *tile_cache` and
+ * `int64_t device_memory`; and where they go. */
 #define DRIVE_BACKEND_OPTIONS(S, role)                                                         \
     CLI_CHOICE(S, backend, role, "backend", 0, "cpu|cuda|cuda-sim", "cpu",                     \
                "what computes; cuda-sim: the CUDA kernels, run slowly by the CPU, for tests"), \
         CLI_SIZE(S, device_memory, role, "device-memory", 0, "0", 0, (int64_t)1 << 50,         \
-                 "most device memory that a cuda backend takes; 0 = what is free")
-#define DRIVE_BACKEND(a) .backend = (a)->backend, .device_memory_b = (uint64_t)(a)->device_memory
+                 "most device memory that a cuda backend takes; 0 = what is free"),                    \
+        CLI_TEXT(S, tile_cache, CLI_RUN, "tile-cache", 0, "DIR", NULL,                         \
+                 "keep the weights there as the CPU reads them: as many bytes again, and the next start takes a second")
+#define DRIVE_BACKEND(a)                                                                     \
+    .backend = (a)->backend, .device_memory_b = (uint64_t)(a)->device_memory, .tile_cache_dir = (a)->tile_cache
 
 /* drive_open_model - model_open, then record the model and the backend in the tool's statement. */
 enum status drive_open_model(struct tool *t, const char *source, const struct model_options *opt, struct model **out,
