@@ -75,24 +75,13 @@ static void store_heads(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     }
 }
 
-/* What would read or write outside the pages, or, in a ring, over keys that a row of this step still sees. */
 static enum status check_rows(const struct kv *kv, size_t n_kv_heads, size_t head_dim, const struct rows *rows,
                               struct err *err)
 {
-    size_t run = 0;
     if (n_kv_heads != kv->n_kv_heads || head_dim != kv->head_dim)
         return err_set(err, ERR_SHAPE, "attention: expected %zu heads of %zu, found %zu of %zu", kv->n_kv_heads,
                        kv->head_dim, n_kv_heads, head_dim);
-    for (size_t t = 0; t < rows->n; t++) {
-        if (rows->seq[t] >= kv->n_seqs || rows->pos[t] >= kv->held_pos[rows->seq[t]])
-            return err_set(err, ERR_RANGE, "row %zu: no room in the cache for position %u of sequence %u", t,
-                           (unsigned)rows->pos[t], (unsigned)rows->seq[t]);
-        run = t > 0 && rows->seq[t] == rows->seq[t - 1] ? run + 1 : 1;
-        if (run > kv->chunk)
-            return err_set(err, ERR_RANGE, "row %zu: expected at most %zu rows of sequence %u in a step", t, kv->chunk,
-                           (unsigned)rows->seq[t]);
-    }
-    return OK;
+    return kv_pages_check(&kv->pages, rows, err);
 }
 
 enum status cpu_qkv_store(struct backend *base, struct kv *kv, size_t layer, const struct qkv_args *a,

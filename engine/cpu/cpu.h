@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "cpu/kernels.h"
 #include "cpu/tilecache.h"
+#include "kv/pages.h"
 
 /* What the files of the CPU backend share. */
 
@@ -115,31 +116,15 @@ enum status cpu_moe(struct backend *b, const struct moe *m, const uint16_t *x, s
                     const float *weights, const struct rows *rows, size_t layer, float *y, struct err *err);
 
 /* kv.c: pages of PAGE_POS positions of one layer, all kv heads. Within a page, kv head after kv head:
- * K, 2 tiles of 16 positions by head_dim inputs; then V, ceil(head_dim / 16) tiles by 32 positions.
- * Sequences and saved prefixes share pages by counting references; who writes to a page is its only holder. */
-enum { PAGE_POS = 32 };
-struct kv_page {
-    void *data;            // kv->page_b bytes, counted by the backend's allocator
-    struct kv_page *every; // next of all pages
-    struct kv_page *next;  // next of the free list
-    uint32_t refs;         // sequences and saved prefixes that hold it
-    uint32_t seen;         // kv_count: slots that a later query of some holder can see
-    bool in_seq;           // kv_count: a sequence holds it
-};
+ * K, 2 tiles of 16 positions by head_dim inputs; then V, ceil(head_dim / 16) tiles by 32 positions. */
+enum { PAGE_POS = KV_PAGE_POS };
 struct kv {
     struct cpu_backend *owner;
-    size_t n_layers, n_kv_heads, head_dim, n_seqs, n_pos, chunk;
-    size_t *windows;        // (n_layers)
-    size_t *ring;           // (n_layers) pages a sequence can hold; page of position p: p / 32 mod ring
-    size_t *first;          // (n_layers) where the layer's page pointers begin in a sequence's
-    size_t seq_pages;       // sum of ring
-    struct kv_page **pages; // (n_seqs, seq_pages), NULL where none: no position in it is visible
-    size_t *held_pos;       // (n_seqs)
-    size_t *loaded_pos;     // (n_seqs) what was loaded ends here: nothing before is there to be saved
-    struct kv_page *every, *free_list;
-    struct kv_saved *saved; // all that were saved and not dropped
+    struct kv_pages pages;
+    size_t n_kv_heads, head_dim;
     size_t page_b;
-    uint64_t n_reserved, n_live, max_pages;
+    void **data; // (cap_data) of the pages made
+    size_t cap_data;
 };
 enum status cpu_kv_new(struct backend *b, struct kv **out, const struct kv_shape *shape, struct err *err);
 void cpu_kv_free(struct backend *b, struct kv *kv);
@@ -155,11 +140,10 @@ static inline size_t kv_dim_tiles(const struct kv *kv)
     return (kv->head_dim + TILE - 1) / TILE;
 }
 
-/* kv_k, kv_v - one head's part of the page that holds position pos, which must be held and, in a window
- * layer, in a page with a position that a row of the step can see. */
+/* kv_k, kv_v - one head's part of the page that holds position pos, under the terms of kv_page_of. */
 static inline uint32_t *kv_k(const struct kv *kv, size_t layer, size_t seq, size_t pos, size_t head)
 {
-    uint32_t *page = kv->pages[seq * kv->seq_pages + kv->first[layer] + pos / PAGE_POS % kv->ring[layer]]->data;
+    uint32_t *page = kv->data[kv_page_of(&kv->pages, layer, seq, pos)];
     return page + head * (kv->head_dim * TILE + kv_dim_tiles(kv) * TILE * TILE);
 }
 static inline uint32_t *kv_v(const struct kv *kv, size_t layer, size_t seq, size_t pos, size_t head)

@@ -5,6 +5,7 @@
 #include "cuda/arena.h"
 #include "cuda/device.h"
 #include "cuda/layout.h"
+#include "kv/pages.h"
 
 /* What the files of the CUDA backend share. It runs on any device of device.h. */
 

@@ -27,8 +27,9 @@ may_include() {
     engine/format/*) echo base quant format ;;
     engine/text/*) echo base format text ;;
     engine/quant/*) echo base quant ;;
-    engine/cpu/*) echo base quant backend.h cpu ;;
-    engine/cuda/*) echo base quant backend.h cuda ;;
+    engine/kv/*) echo base backend.h kv ;;
+    engine/cpu/*) echo base quant backend.h kv cpu ;;
+    engine/cuda/*) echo base quant backend.h kv cuda ;;
     engine/remote/*) echo base text remote ;;
     engine/model/*) echo base format text quant backend.h engine.h model ;;
     engine/run/*) echo base format text quant backend.h engine.h model run ;;
@@ -72,6 +73,7 @@ done <<'END'
 engine/base/x.c lib/cli.h
 engine/format/x.h text/bpe.h
 engine/cpu/x.c model/model.h
+engine/kv/x.c cpu/cpu.h
 engine/model/x.c run/session_internal.h
 tools/lib/x.c engine.h
 tools/accuracy.c engine.h
