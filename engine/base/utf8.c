@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const uint8_t *s, size_t n, uint32_t *cp)
 {
     uint8_t b = s[0];
@@ -57,7 +59,12 @@ size_t utf8_valid_prefix(const uint8_t *s, size_t n)
 {
     size_t i = 0;
     while (i < n) {
+        uint64_t eight;
         uint32_t cp;
+        if (n - i >= 8 && (memcpy(&eight, s + i, 8), (eight & 0x8080808080808080u) == 0)) {
+            i += 8; // ASCII, which most text is
+            continue;
+        }
         size_t len = utf8_decode(s + i, n - i, &cp);
         if (len == 0)
             break;
