@@ -37,7 +37,7 @@ enum status encode_byte_level(const struct tokenizer *t, const char *s, size_t n
 {
     struct buf normal = BUF_INIT;
     enum status st = OK;
-    if (t->file.nfc && nfc_needed(s, n)) {
+    if (t->file.nfc && nfc_find(s, n, 0) < n) {
         if ((st = nfc(s, n, &normal, err)))
             goto done;
         s = normal.data;

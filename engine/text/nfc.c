@@ -10,30 +10,46 @@
 enum { S_BASE = 0xAC00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7 };
 enum { L_COUNT = 19, V_COUNT = 21, T_COUNT = 28, S_COUNT = L_COUNT * V_COUNT * T_COUNT };
 
-bool nfc_needed(const char *s, size_t n)
+static const struct unicode_range *range_of(const struct unicode_range *list, size_t n, uint32_t cp)
 {
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] >= 0xCC) // first lead byte of U+0300
-            return true;
-    return false;
+    size_t lo = 0;
+    size_t hi = n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (cp < list[mid].first)
+            hi = mid;
+        else if (cp > list[mid].last)
+            lo = mid + 1;
+        else
+            return &list[mid];
+    }
+    return NULL;
+}
+
+/* Whether the character at s, of *len bytes, may change or join what is before it. */
+static bool checks(const char *s, size_t n, size_t *len)
+{
+    uint32_t cp;
+    *len = utf8_decode((const uint8_t *)s, n, &cp);
+    return range_of(nfc_checks, nfc_n_checks, cp) != NULL;
+}
+
+size_t nfc_find(const char *s, size_t n, size_t from)
+{
+    enum { FIRST_LEAD = 0xCC }; // of U+0300; no byte of a smaller code point is as large
+    for (size_t i = from; i < n;) {
+        size_t len = 1;
+        if ((unsigned char)s[i] >= FIRST_LEAD && checks(s + i, n - i, &len))
+            return i;
+        i += len;
+    }
+    return n;
 }
 
 static uint8_t ccc_of(uint32_t cp)
 {
-    if (cp < 0x300)
-        return 0;
-    size_t lo = 0;
-    size_t hi = nfc_n_ccc;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (cp < nfc_ccc[mid].first)
-            hi = mid;
-        else if (cp > nfc_ccc[mid].last)
-            lo = mid + 1;
-        else
-            return nfc_ccc[mid].value;
-    }
-    return 0;
+    const struct unicode_range *r = cp < 0x300 ? NULL : range_of(nfc_ccc, nfc_n_ccc, cp);
+    return r ? r->value : 0;
 }
 
 static const struct nfc_pair *decomposition(uint32_t cp)
@@ -163,15 +179,9 @@ static size_t recompose(uint64_t *v, size_t n)
     return out;
 }
 
-enum status nfc(const char *s, size_t n, struct buf *out, struct err *err)
+/* A stretch taken apart, sorted and joined; v holds 2 n + 4. */
+static void normalise(const char *s, size_t n, uint64_t *v, struct buf *out)
 {
-    if (n > UINT32_MAX / 4)
-        return err_set(err, ERR_RANGE, "cannot normalise %zu bytes: expected at most %u", n, UINT32_MAX / 4);
-    void *p;
-    enum status st = mem_alloc(&p, n * 2 + 4, sizeof(uint64_t), "text to normalise", err);
-    if (st)
-        return st;
-    uint64_t *v = p;
     size_t m = 0;
     for (size_t i = 0; i < n;) {
         uint32_t cp;
@@ -184,6 +194,43 @@ enum status nfc(const char *s, size_t n, struct buf *out, struct err *err)
         uint8_t u[4];
         buf_add(out, u, utf8_encode(cp_of(v[i]), u));
     }
-    mem_free(v);
-    return buf_status(out, "normalised text", err);
+}
+
+static enum status stretch(const char *s, size_t n, struct buf *out, struct err *err)
+{
+    enum { SHORT = 64 };
+    uint64_t few[2 * SHORT + 4];
+    if (n <= SHORT) {
+        normalise(s, n, few, out);
+        return OK;
+    }
+    void *p;
+    enum status st = mem_alloc(&p, n * 2 + 4, sizeof(uint64_t), "text to normalise", err);
+    if (st)
+        return st;
+    normalise(s, n, p, out);
+    mem_free(p);
+    return OK;
+}
+
+enum status nfc(const char *s, size_t n, struct buf *out, struct err *err)
+{
+    if (n > (size_t)1 << 30)
+        return err_set(err, ERR_RANGE, "cannot normalise %zu bytes: expected at most %zu", n, (size_t)1 << 30);
+    enum status st = OK;
+    size_t done = 0;
+    for (size_t at = nfc_find(s, n, 0); at < n && !st; at = nfc_find(s, n, done)) {
+        size_t from = at; // the starter before belongs to it: a mark may join it
+        while (from > done && ((unsigned char)s[--from] & 0xC0) == 0x80)
+            ;
+        size_t to = at;
+        size_t len;
+        while (to < n && checks(s + to, n - to, &len))
+            to += len;
+        buf_add(out, s + done, from - done);
+        st = stretch(s + from, to - from, out, err);
+        done = to;
+    }
+    buf_add(out, s + done, n - done);
+    return st ? st : buf_status(out, "normalised text", err);
 }

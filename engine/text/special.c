@@ -1,71 +1,77 @@
 #include "text/special.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
 
-/* First byte and length of a token as one number that sorts by byte, then longest first. */
-static int by_key(const void *a, const void *b)
+static uint32_t new_node(struct special *sp, uint32_t *n, uint8_t byte)
 {
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
+    sp->node[*n] = (struct special_node){.id = -1, .byte = byte};
+    return (*n)++;
+}
+
+static uint32_t find_child(const struct special *sp, uint32_t of, uint8_t byte)
+{
+    uint32_t at = sp->node[of].child;
+    while (at && sp->node[at].byte != byte)
+        at = sp->node[at].sibling;
+    return at;
+}
+
+static void add(struct special *sp, uint32_t *n_nodes, const char *s, size_t n, int32_t id)
+{
+    uint32_t *root = &sp->first[(unsigned char)s[0]];
+    if (!*root)
+        *root = new_node(sp, n_nodes, (uint8_t)s[0]);
+    uint32_t at = *root;
+    for (size_t i = 1; i < n; i++) {
+        uint32_t next = find_child(sp, at, (uint8_t)s[i]);
+        if (!next) {
+            next = new_node(sp, n_nodes, (uint8_t)s[i]);
+            sp->node[next].sibling = sp->node[at].child;
+            sp->node[at].child = next;
+        }
+        at = next;
+    }
+    sp->node[at].id = id;
 }
 
 enum status special_init(struct special *sp, const struct tokfile *f, unsigned flag, struct err *err)
 {
-    size_t n = 0;
+    size_t n_bytes = 0;
+    uint32_t n_nodes = 1;
     void *p;
-    *sp = (struct special){.flag = flag};
+    *sp = (struct special){.node = NULL};
     for (size_t id = 0; id < f->n_tokens; id++)
-        n += (f->flags[id] & flag) != 0;
-    enum status s = mem_alloc(&p, n, sizeof(uint64_t), "special tokens", err);
+        n_bytes += f->flags[id] & flag ? f->tokens[id].n : 0;
+    enum status s = mem_alloc(&p, n_bytes + 1, sizeof *sp->node, "special tokens", err);
     if (s)
         return s;
-    uint64_t *keys = p;
-    if ((s = mem_alloc(&p, n, sizeof *sp->lens, "special tokens", err)))
-        goto done;
-    sp->lens = p;
-    n = 0;
+    sp->node = p;
     for (size_t id = 0; id < f->n_tokens; id++) {
-        size_t len;
-        const char *text = tokfile_text(f, (int32_t)id, &len);
+        size_t n;
+        const char *text = tokfile_text(f, (int32_t)id, &n);
         if (f->flags[id] & flag)
-            keys[n++] = (uint64_t)(unsigned char)text[0] << 32 | (UINT32_MAX - (uint32_t)len);
+            add(sp, &n_nodes, text, n, (int32_t)id);
     }
-    if (n)
-        qsort(keys, n, sizeof *keys, by_key);
-    uint32_t n_lens = 0;
-    size_t i = 0;
-    for (unsigned b = 0; b < 256; b++) {
-        sp->from[b] = n_lens;
-        for (; i < n && keys[i] >> 32 == b; i++)
-            if (i == 0 || keys[i] != keys[i - 1])
-                sp->lens[n_lens++] = UINT32_MAX - (uint32_t)keys[i];
-    }
-    sp->from[256] = n_lens;
-done:
-    mem_free(keys);
-    return s;
+    return OK;
 }
 
 void special_release(struct special *sp)
 {
-    mem_free(sp->lens);
-    *sp = (struct special){.lens = NULL};
+    mem_free(sp->node);
+    *sp = (struct special){.node = NULL};
 }
 
 int32_t special_at(const struct special *sp, const struct tokfile *f, const char *s, size_t n, unsigned without)
 {
-    unsigned b = (unsigned char)s[0];
-    for (uint32_t k = sp->from[b]; k < sp->from[b + 1]; k++) {
-        if (sp->lens[k] > n)
-            continue;
-        int32_t id = tokfile_find(f, s, sp->lens[k]);
-        if (id >= 0 && f->flags[id] & sp->flag && !(f->flags[id] & without))
-            return id;
+    int32_t id = -1;
+    uint32_t at = sp->first[(unsigned char)s[0]];
+    for (size_t i = 1; at; i++) {
+        int32_t here = sp->node[at].id;
+        if (here >= 0 && !(f->flags[here] & without))
+            id = here;
+        at = i < n ? find_child(sp, at, (uint8_t)s[i]) : 0;
     }
-    return -1;
+    return id;
 }
 
 size_t special_find(const struct special *sp, const struct tokfile *f, const char *s, size_t n, size_t from,

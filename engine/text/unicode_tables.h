@@ -36,6 +36,11 @@ extern const size_t unicode_n_high;
 extern const struct unicode_range nfc_ccc[];
 extern const size_t nfc_n_ccc;
 
+/* Sorted by first; value 1. A code point in none stays as it is wherever it stands, and nothing after it reaches
+ * across it: it neither is a mark, nor decomposes for good, nor joins what is before it. All are >= U+0300. */
+extern const struct unicode_range nfc_checks[];
+extern const size_t nfc_n_checks;
+
 struct nfc_pair {
     uint32_t whole, a, b; /* b = 0: a singleton */
 };

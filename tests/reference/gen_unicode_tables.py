@@ -80,3 +80,36 @@ decomposed = {(d[1], d[2]): d[0] for d in nfc["decompositions"] if len(d) > 2}
 compositions = [(decomposed[c[0], c[1]], c[0], c[1]) for c in nfc["compositions"]]
 assert sorted(compositions) == sorted((c[2], c[0], c[1]) for c in nfc["compositions"])
 pairs("nfc_compositions", "nfc_n_compositions", sorted(compositions, key=lambda c: c[1:]))
+
+# Code points that are not their own NFC wherever they stand: marks, what decomposes for good, what may join
+# something before it (by itself or by the first part of what it is made of).
+ccc = {cp for a, b, _ in nfc["ccc"] for cp in range(a, b + 1)}
+parts = {d[0]: d[1:] for d in nfc["decompositions"]}
+joined = {(a, b): w for w, a, b in compositions}
+seconds = {b for _, _, b in compositions} | set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
+
+
+def full(cp):
+    return [x for p in parts[cp] for x in full(p)] if cp in parts else [cp]
+
+
+def checked(cp):
+    d = full(cp)
+    if cp in ccc or d[0] in seconds or d[0] in ccc:
+        return True
+    whole = d[0]
+    for mark in d[1:]:
+        whole = joined.get((whole, mark))
+    return whole != cp
+
+
+spans = []
+for cp in sorted(ccc | seconds | set(parts)):
+    if not checked(cp):
+        continue
+    if spans and spans[-1][1] == cp - 1:
+        spans[-1][1] = cp
+    else:
+        spans.append([cp, cp])
+assert spans[0][0] == 0x300
+ranges("nfc_checks", "nfc_n_checks", [(a, b, 1) for a, b in spans])

