@@ -8,6 +8,7 @@
 #include "format/gguf_write.h"
 #include "format/ggufconfig.h"
 #include "models_support.h"
+#include "lib/outfile.h"
 #include "quant/mxfp4.h"
 
 /* ---- rows ---- */
@@ -331,6 +332,157 @@ static void llama_comes_back(void **state)
     close_model(&o);
 }
 
+/* Tensors that newer converters store as one, row after row, of each expert where there are several. */
+static const struct fusion {
+    const char *to;
+    const char *from[4];
+    bool per_expert;
+} fusions[] = {
+    {"attn_qkv.weight", {"attn_q.weight", "attn_k.weight", "attn_v.weight"}, false},
+    {"attn_qkv.bias", {"attn_q.bias", "attn_k.bias", "attn_v.bias"}, false},
+    {"ffn_gate_up.weight", {"ffn_gate.weight", "ffn_up.weight"}, false},
+    {"ffn_gate_up_exps.weight", {"ffn_gate_exps.weight", "ffn_up_exps.weight"}, true},
+    {"ffn_gate_up_exps.bias", {"ffn_gate_exps.bias", "ffn_up_exps.bias"}, true},
+};
+
+static const struct tensor *in_layer(const struct tensors *set, size_t layer, const char *end)
+{
+    char name[GGUF_NAME_B];
+    (void)snprintf(name, sizeof name, "blk.%zu.%s", layer, end);
+    return tensors_find(set, name);
+}
+
+static bool is_fused(const char *name)
+{
+    for (size_t i = 0; i < sizeof fusions / sizeof *fusions; i++)
+        for (size_t k = 0; fusions[i].from[k]; k++) {
+            size_t n = strlen(name);
+            size_t m = strlen(fusions[i].from[k]);
+            if (n > m && name[n - m - 1] == '.' && strcmp(name + n - m, fusions[i].from[k]) == 0)
+                return true;
+        }
+    return false;
+}
+
+static void fuse(const struct tensors *set, size_t layer, const struct fusion *f, struct gguf_writer *w, struct buf *data)
+{
+    const struct tensor *first = in_layer(set, layer, f->from[0]);
+    struct err err = ERR_INIT;
+    char name[GGUF_NAME_B];
+    if (!first)
+        return;
+    size_t shape[GGUF_MAX_DIMS];
+    size_t rows = f->per_expert ? 1 : 0; // the dimension that grows
+    memcpy(shape, first->shape, sizeof shape);
+    shape[rows] = 0;
+    for (size_t k = 0; f->from[k]; k++)
+        shape[rows] += in_layer(set, layer, f->from[k])->shape[rows];
+    size_t experts = f->per_expert ? shape[0] : 1;
+    (void)snprintf(name, sizeof name, "blk.%zu.%s", layer, f->to);
+    assert_int_equal(gguf_write_tensor(w, name, first->quant, shape, first->n_dims, &err), OK);
+    for (size_t e = 0; e < experts; e++)
+        for (size_t k = 0; f->from[k]; k++) {
+            const struct tensor *t = in_layer(set, layer, f->from[k]);
+            buf_add(data, t->data + e * (t->n_bytes / experts), t->n_bytes / experts);
+        }
+    while (data->n % GGUF_ALIGNMENT)
+        buf_char(data, '\0');
+}
+
+static void write_fused(const struct opened *o, const char *path)
+{
+    struct gguf_writer w = GGUF_WRITER_INIT;
+    struct buf data = BUF_INIT;
+    struct buf head = BUF_INIT;
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < o->g->n_kvs; i++)
+        gguf_write_kv(&w, &o->g->kvs[i]);
+    for (size_t i = 0; i < tensors_count(o->set); i++) {
+        const struct tensor *t = tensors_at(o->set, i);
+        if (is_fused(t->name))
+            continue;
+        assert_int_equal(gguf_write_tensor(&w, t->name, t->quant, t->shape, t->n_dims, &err), OK);
+        buf_add(&data, t->data, t->n_bytes);
+        while (data.n % GGUF_ALIGNMENT)
+            buf_char(&data, '\0');
+    }
+    for (size_t layer = 0; layer < o->config.n_layers; layer++)
+        for (size_t i = 0; i < sizeof fusions / sizeof *fusions; i++)
+            fuse(o->set, layer, &fusions[i], &w, &data);
+    assert_int_equal(gguf_write_head(&w, &head, &err), OK);
+    assert_int_equal(data.n, w.data_b);
+    buf_add(&head, data.data, data.n);
+    assert_int_equal(outfile_put(path, head.data, head.n, NULL, &err), OK);
+    gguf_writer_release(&w);
+    buf_release(&head);
+    buf_release(&data);
+}
+
+static void fused_tensors_are_parted(void **state)
+{
+    static const char *const presets[] = {"gptoss-tiny", "qwen3-tiny", "yi-tiny"};
+    const struct test_models *m = *state;
+    for (size_t i = 0; i < 3; i++) {
+        const struct convert_options options = {.types = as_llama_cpp, .n_threads = 1};
+        struct convert_result r;
+        struct convert_source s;
+        struct err err = ERR_INIT;
+        struct tensors *back = NULL;
+        const struct gguf *meta = NULL;
+        struct opened o = {.set = NULL};
+        char fused[160];
+        char parted[160];
+        open_model(m, presets[i], as_llama_cpp, &o);
+        (void)snprintf(fused, sizeof fused, "%s/fused.gguf", m->dir);
+        (void)snprintf(parted, sizeof parted, "%s/parted.gguf", m->dir);
+        write_fused(&o, fused);
+        if (source_open(&s, fused, &err) || convert_file(&s, parted, &options, NULL, &r, &err) ||
+            gguf_open(&back, &meta, parted, &err))
+            fail_msg("%s", err.text);
+        assert_true(tensors_count(s.set) < tensors_count(o.set));
+        assert_int_equal(tensors_count(back), tensors_count(o.set));
+        assert_int_equal(meta->n_kvs, o.g->n_kvs);
+        for (size_t k = 0; k < tensors_count(back); k++) {
+            const struct tensor *t = tensors_at(back, k);
+            const struct tensor *u = tensors_at(o.set, k);
+            assert_string_equal(t->name, u->name);
+            assert_int_equal(t->n_bytes, u->n_bytes);
+            assert_memory_equal(t->data, u->data, t->n_bytes);
+        }
+        tensors_close(back);
+        source_close(&s);
+        close_model(&o);
+    }
+}
+
+/* Each allocation failing once: a status, no file, nothing left (ASan looks). */
+static void out_of_memory_is_a_status(void **state)
+{
+    const struct test_models *m = *state;
+    const struct convert_options options = {.types = as_llama_cpp, .n_threads = 1};
+    char dir[128];
+    char path[160];
+    size_t n = 1;
+    test_models_make(m, "yi-tiny", dir);
+    (void)snprintf(path, sizeof path, "%s/oom.gguf", m->dir);
+    for (enum status st = ERR_MEMORY; st; n++) {
+        struct convert_source s = {.arena = NULL};
+        struct convert_result r;
+        struct err err = ERR_INIT;
+        mem_fail_after(n);
+        st = source_open(&s, dir, &err);
+        if (!st)
+            st = convert_file(&s, path, &options, NULL, &r, &err);
+        mem_fail_after(0);
+        source_close(&s);
+        if (st)
+            assert_int_equal(st, ERR_MEMORY);
+        assert_int_equal(access(path, F_OK) == 0, st == OK);
+        n += n > 200 ? n / 50 : 0; // the vocabulary's thousands are alike
+    }
+    assert_true(n > 100);
+}
+
 /* Full size, of which one row is made. */
 static void a_generator_is_a_source(void **state)
 {
@@ -381,6 +533,8 @@ int main(void)
                                        cmocka_unit_test(qwen3_comes_back),
                                        cmocka_unit_test(a_tied_head_is_the_embedding),
                                        cmocka_unit_test(llama_comes_back),
+                                       cmocka_unit_test(fused_tensors_are_parted),
+                                       cmocka_unit_test(out_of_memory_is_a_status),
                                        cmocka_unit_test(a_generator_is_a_source)};
     return cmocka_run_group_tests(tests, test_models_setup, test_models_teardown);
 }

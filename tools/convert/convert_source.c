@@ -12,9 +12,9 @@
 #include "model/synthetic.h"
 
 /* What the engine reads beside the weights of a directory; each may be missing but config.json. */
-static const char *const beside[] = {"config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja",
+static const char *const beside[] = {"config.json", "generation_config.json", "chat_template.jinja",
                                      "tokenizer_config.json"};
-enum { BESIDE = sizeof beside / sizeof *beside };
+enum { BESIDE = sizeof beside / sizeof *beside, MAX_TOKENIZER = 4 };
 
 static const char gguf_end[] = ".gguf";
 
@@ -40,21 +40,31 @@ static enum status path_of(const struct convert_source *s, const char *name, str
     return buf_status(out, "path", err);
 }
 
-/* Files beside the weights, if asked for, and those of the weights. */
-static enum status list_files(struct convert_source *s, size_t n_beside, struct err *err)
+static void list_weights(struct convert_source *s)
 {
-    struct buf path = BUF_INIT;
-    void *mem;
-    enum status st = arena_alloc(s->arena, &mem, BESIDE + tensors_n_files(s->set), sizeof *s->files, err);
-    if (st)
-        return st;
-    s->files = mem;
-    for (size_t i = 0; i < n_beside && !st; i++)
-        if (!(st = path_of(s, beside[i], &path, err)) && path_exists(path.data))
-            s->files[s->n_files++] = beside[i];
     for (size_t i = 0; i < tensors_n_files(s->set); i++)
         s->files[s->n_files++] = tensors_file(s->set, i);
+}
+
+static enum status room_for_files(struct convert_source *s, struct err *err)
+{
+    void *mem;
+    enum status st = arena_alloc(s->arena, &mem, BESIDE + MAX_TOKENIZER + tensors_n_files(s->set), sizeof *s->files, err);
+    if (!st)
+        s->files = mem;
+    return st;
+}
+
+static enum status list_beside(struct convert_source *s, const char *const *tokenizer, struct err *err)
+{
+    struct buf path = BUF_INIT;
+    enum status st = OK;
+    for (size_t i = 0; i < BESIDE && !st; i++)
+        if (!(st = path_of(s, beside[i], &path, err)) && path_exists(path.data))
+            s->files[s->n_files++] = beside[i];
     buf_release(&path);
+    for (size_t i = 0; i < MAX_TOKENIZER && tokenizer && tokenizer[i]; i++)
+        s->files[s->n_files++] = tokenizer[i];
     return st;
 }
 
@@ -71,18 +81,21 @@ static enum status name_dir(struct convert_source *s, const char *dir, struct er
 static enum status open_directory(struct convert_source *s, const char *dir, struct err *err)
 {
     struct buf path = BUF_INIT;
+    const char *const *tokenizer = NULL;
     enum status st;
     if (!(st = keep(s, &s->dir, dir, strlen(dir), err)) && !(st = name_dir(s, dir, err)) &&
         !(st = path_of(s, "config.json", &path, err)))
         st = hfconfig_read(&s->config, path.data, err);
     if (!st && !(st = path_of(s, "generation_config.json", &path, err)) && path_exists(path.data))
         st = hfconfig_read_generation(&s->config, path.data, err);
-    if (!st && !(st = path_of(s, "tokenizer.json", &path, err)) && path_exists(path.data))
-        s->has_tokenizer = !(st = tokfile_open(&s->tokenizer, path.data, err));
     buf_release(&path);
-    if (!st)
-        st = safetensors_open(&s->set, s->dir, err);
-    return st ? st : list_files(s, BESIDE, err);
+    if (!st && !(st = tokfile_of_dir(dir, &tokenizer, err)) && tokenizer)
+        s->has_tokenizer = !(st = tokfile_open(&s->tokenizer, dir, err));
+    if (st || (st = safetensors_open(&s->set, s->dir, err)) || (st = room_for_files(s, err)) ||
+        (st = list_beside(s, tokenizer, err)))
+        return st;
+    list_weights(s);
+    return OK;
 }
 
 static enum status open_gguf(struct convert_source *s, const char *path, struct err *err)
@@ -93,9 +106,10 @@ static enum status open_gguf(struct convert_source *s, const char *path, struct 
     if ((st = n_dir ? keep(s, &s->dir, path, n_dir, err) : keep(s, &s->dir, ".", 1, err)) ||
         (st = keep(s, &s->name, base, strlen(base) - strlen(gguf_end), err)) ||
         (st = gguf_open(&s->set, &s->gguf, path, err)) ||
-        (st = ggufconfig_read(&s->config, s->gguf, s->set, s->arena, err)))
+        (st = ggufconfig_read(&s->config, s->gguf, s->set, s->arena, err)) || (st = room_for_files(s, err)))
         return st;
-    return list_files(s, 0, err);
+    list_weights(s);
+    return OK;
 }
 
 static enum status open_synthetic(struct convert_source *s, const char *source, struct err *err)

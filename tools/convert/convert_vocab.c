@@ -152,7 +152,6 @@ enum status meta_vocab(struct gguf_writer *w, const struct tokfile *f, size_t vo
         gguf_write_bool(w, "tokenizer.ggml.add_space_prefix", f->dummy_prefix);
         gguf_write_bool(w, "tokenizer.ggml.remove_extra_whitespaces", false);
     }
-    gguf_write_bool(w, "tokenizer.ggml.add_bos_token", f->bos_id >= 0);
     mem_free(p);
     return s;
 }
@@ -197,8 +196,13 @@ static void write_ids(struct gguf_writer *w, const struct model_config *c, const
         [PAD] = {"pad_token", "pad_token_id", "tokenizer.ggml.padding_token_id"},
         [UNK] = {"unk_token", "unk_token_id", "tokenizer.ggml.unknown_token_id"},
     };
+    // whether a text starts with a token is the vocabulary's rule, unless tokenizer_config.json says
+    const cJSON *add_bos = json_get(tokens, "add_bos_token");
+    bool says = cJSON_IsBool(add_bos);
+    if (f)
+        gguf_write_bool(w, "tokenizer.ggml.add_bos_token", says ? cJSON_IsTrue(add_bos) : f->bos_id >= 0);
     for (size_t i = 0; i < N; i++) {
-        int64_t id = i == BOS && f ? f->bos_id : -1;
+        int64_t id = i == BOS && f && !says ? f->bos_id : -1;
         if (id < 0)
             id = id_by_name(f, tokens, ids[i].name);
         if (id < 0)
