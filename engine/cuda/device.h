@@ -58,7 +58,7 @@ enum sim_order { SIM_UP, SIM_DOWN, SIM_SHUFFLED };
 struct sim_options {
     enum sim_order order;
     uint64_t seed;
-    uint64_t memory_b; /* what the device pretends to have; 0 = 1 GiB */
+    uint64_t memory_b; /* what the device pretends to have; 0 = 8 GiB */
     bool check_lanes;  /* LANES that write shared memory fail the launch */
 };
 

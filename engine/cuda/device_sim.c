@@ -184,7 +184,7 @@ static const char *sim_arch(const struct device *d)
 
 static uint64_t sim_total(const struct sim *s)
 {
-    return s->opt.memory_b ? s->opt.memory_b : (uint64_t)1 << 30;
+    return s->opt.memory_b ? s->opt.memory_b : (uint64_t)8 << 30;
 }
 
 static enum status sim_memory(struct device *d, uint64_t *free_b, uint64_t *total_b, struct err *err)

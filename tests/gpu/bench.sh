@@ -12,8 +12,8 @@ else
     bin=$(cd "$here/../.." && pwd)/${BIN:-build/release/bin}
 fi
 DEVICE=${DEVICE:-cuda}
-MODELS=${MODELS:-synthetic:gpt-oss-20b synthetic:qwen3-32b synthetic:yi-34b}
-CONTEXTS=${CONTEXTS:-128,1024,8192,32768}
+MODELS=${MODELS:-synthetic:gpt-oss-20b synthetic:Qwen3-32B synthetic:Yi-34B}
+CONTEXTS=${CONTEXTS:-} # default: up to what the model takes
 SEQUENCES=${SEQUENCES:-1,8,32,64}
 OUT_TOK=${OUT_TOK:-64}
 BLOCKS=${BLOCKS:-5}
@@ -26,12 +26,15 @@ mkdir -p "$out"
 failed=0
 for model in $MODELS; do
     name=$(basename "${model#synthetic:}")
+    contexts=128,1024,8192,32000
+    if [ "$name" = Yi-34B ]; then contexts=128,512,2048,3968; fi
+    contexts=${CONTEXTS:-$contexts}
     # shellcheck disable=SC2086 # EXTRA is a list
-    "$bin/latency" -m "$model" --backend "$DEVICE" --in-tok "$CONTEXTS" --out-tok "$OUT_TOK" --concurrency "$SEQUENCES" \
+    "$bin/latency" -m "$model" --backend "$DEVICE" --in-tok "$contexts" --out-tok "$OUT_TOK" --concurrency "$SEQUENCES" \
         --blocks "$BLOCKS" $EXTRA -o "$out/$name.latency.csv" || failed=$((failed + 1))
-    "$bin/memory" -m "$model" --backend "$DEVICE" --contexts "$CONTEXTS" -o "$out/$name.memory.csv" || failed=$((failed + 1))
+    "$bin/memory" -m "$model" --backend "$DEVICE" --contexts "$contexts" -o "$out/$name.memory.csv" || failed=$((failed + 1))
     if [ "$DEVICE" = cuda ]; then
-        "$bin/energy" -m "$model" --backend "$DEVICE" --contexts "${CONTEXTS%%,*}" --batches "$SEQUENCES" \
+        "$bin/energy" -m "$model" --backend "$DEVICE" --contexts "${contexts%%,*}" --batches "$SEQUENCES" \
             -o "$out/$name.energy.csv" || failed=$((failed + 1))
     fi
 done
