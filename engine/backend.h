@@ -224,9 +224,10 @@ static inline size_t operand_ld(size_t k)
 enum status cpu_backend_new(struct backend **out, const char *isa, size_t n_threads, struct err *err);
 
 /* cuda_backend_new - name: "cuda", the first CUDA device; "cuda-sim", the same kernels run slowly on the host, for
- * tests. memory_b: device memory to use, 0 = what is free. ERR_DEVICE where there is none or the build has
+ * tests. n_threads prepare weights on their way to the device. memory_b: device memory to use, 0 = what is free. ERR_DEVICE where there is none or the build has
  * no CUDA, ERR_USAGE for another name, ERR_MEMORY with the numbers when memory_b is more than is free. */
-enum status cuda_backend_new(struct backend **out, const char *name, uint64_t memory_b, struct err *err);
+enum status cuda_backend_new(struct backend **out, const char *name, size_t n_threads, uint64_t memory_b,
+                             struct err *err);
 
 /* cpu_isa_list - NUL-ended list of the instruction sets this CPU can run, best last. Static. */
 const char *const *cpu_isa_list(void);

@@ -32,7 +32,7 @@ static inline struct backend *new_cuda(enum sim_order order, uint64_t seed)
         check_ok(cuda_device_new(&d, &err), &err);
     else
         check_ok(sim_device_new(&d, &opt, &err), &err);
-    check_ok(cuda_backend_on(&b, d, (uint64_t)192 << 20, &err), &err);
+    check_ok(cuda_backend_on(&b, d, 2, (uint64_t)192 << 20, &err), &err);
     return b;
 }
 

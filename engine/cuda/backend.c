@@ -175,7 +175,8 @@ static const char *isa(const struct backend *base)
     return d->ops->arch(d);
 }
 
-static size_t n_threads(const struct backend *b)
+/* Threads of the host that compute: those that prepare weights have gone to rest by then. */
+static size_t n_threads_computing(const struct backend *b)
 {
     (void)b;
     return 1;
@@ -193,6 +194,7 @@ static void backend_free(struct backend *base)
     if (b->arena)
         b->device->ops->release(b->device, b->arena);
     places_free(b->places);
+    pool_free(b->pool);
     b->device->ops->free(b->device);
     mem_free(b);
 }
@@ -216,7 +218,7 @@ static void counters(const struct backend *base, struct backend_counters *out)
 
 static const struct backend_ops cuda_ops = { // name: the device's
     .isa = isa,
-    .n_threads = n_threads,
+    .n_threads = n_threads_computing,
     .free = backend_free,
     .counters = counters,
     .alloc = cuda_alloc,
@@ -285,7 +287,8 @@ static enum status take_stages(struct cuda_backend *b, struct err *err)
     return s;
 }
 
-enum status cuda_backend_on(struct backend **out, struct device *d, uint64_t memory_b, struct err *err)
+enum status cuda_backend_on(struct backend **out, struct device *d, size_t n_threads, uint64_t memory_b,
+                            struct err *err)
 {
     void *p;
     enum status s = mem_alloc(&p, 1, sizeof(struct cuda_backend), "backend", err);
@@ -298,7 +301,7 @@ enum status cuda_backend_on(struct backend **out, struct device *d, uint64_t mem
     b->ops.name = d->ops->name;
     b->base.ops = &b->ops;
     b->device = d;
-    if (!(s = take_arena(b, memory_b, err)) && !(s = take_stages(b, err)) &&
+    if (!(s = pool_new(&b->pool, n_threads, err)) && !(s = take_arena(b, memory_b, err)) && !(s = take_stages(b, err)) &&
         !(s = cuda_alloc(&b->base, &p, N_WORDS * sizeof *b->words, "counters", err))) {
         b->words = p;
         *out = &b->base;
@@ -308,7 +311,8 @@ enum status cuda_backend_on(struct backend **out, struct device *d, uint64_t mem
     return s;
 }
 
-enum status cuda_backend_new(struct backend **out, const char *name, uint64_t memory_b, struct err *err)
+enum status cuda_backend_new(struct backend **out, const char *name, size_t n_threads, uint64_t memory_b,
+                             struct err *err)
 {
     const struct sim_options sim = {.order = SIM_UP};
     struct device *d = NULL;
@@ -319,5 +323,5 @@ enum status cuda_backend_new(struct backend **out, const char *name, uint64_t me
         s = sim_device_new(&d, &sim, err);
     else
         return err_set(err, ERR_USAGE, "backend: expected 'cpu', 'cuda' or 'cuda-sim', found '%s'", name);
-    return s ? s : cuda_backend_on(out, d, memory_b, err);
+    return s ? s : cuda_backend_on(out, d, n_threads, memory_b, err);
 }

@@ -2,6 +2,7 @@
 #define ASSAY_CUDA_CUDA_H
 
 #include "backend.h"
+#include "base/pool.h"
 #include "cuda/arena.h"
 #include "cuda/device.h"
 #include "cuda/layout.h"
@@ -15,6 +16,7 @@ struct cuda_backend {
     struct backend base; // first: a struct backend * is a struct cuda_backend *
     struct backend_ops ops; // base.ops; the name is the device's
     struct device *device;
+    struct pool *pool; // prepares weights
     struct places *places;
     uint8_t *arena; // dev
     size_t arena_b;

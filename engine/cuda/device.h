@@ -68,6 +68,7 @@ enum status sim_device_new(struct device **out, const struct sim_options *opt, s
 
 /* cuda_backend_on - the backend on a device, which it owns from now on, whatever is returned. memory_b: size
  * of the arena, 0 = what is free. ERR_MEMORY, with the numbers, when the device has less. */
-enum status cuda_backend_on(struct backend **out, struct device *d, uint64_t memory_b, struct err *err);
+enum status cuda_backend_on(struct backend **out, struct device *d, size_t n_threads, uint64_t memory_b,
+                            struct err *err);
 
 #endif

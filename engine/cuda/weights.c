@@ -17,7 +17,7 @@ struct pack {
     const struct quant_type *type;
     struct matrix *m;
     size_t row_b, scale_row_b; // as stored; scale_row_b: MXFP4_SPLIT only
-    uint8_t *row;              // one stored row and its scales
+    uint8_t *scratch;          // (workers, row_b + scale_row_b) for rows that are not in place
 };
 
 static enum status count_rows(const struct matrix_source *src, size_t *n_rows, struct err *err)
@@ -42,10 +42,11 @@ static enum status count_rows(const struct matrix_source *src, size_t *n_rows, s
 }
 
 /* One row of the matrix as it is stored: data, and scales for MXFP4_SPLIT. Rows that are not in place are
- * made in p->row. */
-static const uint8_t *stored_row(const struct pack *p, size_t row, const uint8_t **scales)
+ * made in the worker's scratch. */
+static const uint8_t *stored_row(const struct pack *p, size_t worker, size_t row, const uint8_t **scales)
 {
     const struct matrix_source *src = p->src;
+    uint8_t *scratch = p->scratch + worker * (p->row_b + p->scale_row_b);
     size_t part = 0;
     if (src->interleave) {
         part = row % src->n_parts;
@@ -56,8 +57,8 @@ static const uint8_t *stored_row(const struct pack *p, size_t row, const uint8_t
     }
     *scales = NULL;
     if (p->scale_row_b)
-        *scales = row_reader_get(&src->parts[part].scales, row, 1, p->scale_row_b, p->row + p->row_b);
-    return row_reader_get(&src->parts[part].rows, row, 1, p->row_b, p->row);
+        *scales = row_reader_get(&src->parts[part].scales, row, 1, p->scale_row_b, scratch + p->row_b);
+    return row_reader_get(&src->parts[part].rows, row, 1, p->row_b, scratch);
 }
 
 // block i of a stored row as fp32
@@ -77,7 +78,7 @@ static enum status report_bad(const struct pack *p, size_t row, struct err *err)
 {
     float values[VALUES_MAX];
     const uint8_t *scales;
-    const uint8_t *data = stored_row(p, row, &scales);
+    const uint8_t *data = stored_row(p, 0, row, &scales);
     bool mx = p->src->quant == QUANT_MXFP4 || p->src->quant == QUANT_MXFP4_SPLIT;
     for (size_t k = 0; k < p->src->n_cols; k += p->type->block) {
         decode_block(p, data, scales, k / p->type->block, values);
@@ -109,11 +110,11 @@ static bool is_decoded(const struct pack *p)
     return p->m->at.format == DEVICE_BF16 && p->src->quant != QUANT_BF16;
 }
 
-static void put_row(const struct pack *p, size_t row, uint8_t *to, uint8_t *scales_to)
+static void put_row(const struct pack *p, size_t worker, size_t row, uint8_t *to, uint8_t *scales_to)
 {
     float values[VALUES_MAX];
     const uint8_t *scales;
-    const uint8_t *data = stored_row(p, row, &scales);
+    const uint8_t *data = stored_row(p, worker, row, &scales);
     if (!is_decoded(p)) {
         memcpy(to, data, p->row_b);
         if (scales)
@@ -157,6 +158,21 @@ static enum status retile(const struct pack *p, const uint8_t *staged, const uin
                   .n_blocks = m->n_blocks, .row_b = (uint32_t)row_b, .format = m->format);
 }
 
+/* One staging buffer being filled by the pool: n rows, and behind them their scales. */
+struct staged {
+    const struct pack *p;
+    uint8_t *to;
+    size_t row0, n, row_b;
+};
+
+static void put_rows(void *arg, size_t worker, size_t n_workers)
+{
+    const struct staged *g = arg;
+    size_t end = g->n * (worker + 1) / n_workers;
+    for (size_t r = g->n * worker / n_workers; r < end; r++)
+        put_row(g->p, worker, g->row0 + r, g->to + r * g->row_b, g->to + g->n * g->row_b + r * g->p->scale_row_b);
+}
+
 /* Rows stream through the two staging buffers: while one is on its way the other is being filled. */
 static enum status stream_rows(const struct pack *p, struct err *err)
 {
@@ -171,8 +187,8 @@ static enum status stream_rows(const struct pack *p, struct err *err)
         size_t i = 0;
         if ((s = cuda_stage(p->b, &i, err)))
             break;
-        for (size_t r = 0; r < n; r++)
-            put_row(p, row0 + r, p->b->stage[i] + r * row_b, p->b->stage[i] + n * row_b + r * p->scale_row_b);
+        struct staged g = {.p = p, .to = p->b->stage[i], .row0 = row0, .n = n, .row_b = row_b};
+        pool_run(p->b->pool, put_rows, &g);
         if (!(s = ops->copy_in(p->b->device, p->b->stage_dev[i], p->b->stage[i], n * each, err)) &&
             !(s = cuda_stage_sent(p->b, i, err)))
             s = retile(p, p->b->stage_dev[i], p->b->stage_dev[i] + n * row_b, row_b, row0, n, err);
@@ -218,9 +234,9 @@ static enum status prepare(struct pack *p, struct err *err)
                        p->type->block, p->type->name, src->n_cols);
     if (src->quant == QUANT_MXFP4_SPLIT)
         p->scale_row_b = src->n_cols / MXFP4_GROUP;
-    enum status s = mem_alloc(&mem, 1, p->row_b + p->scale_row_b, "row of a matrix", err);
+    enum status s = mem_alloc(&mem, pool_size(p->b->pool), p->row_b + p->scale_row_b, "rows of a matrix", err);
     if (!s)
-        p->row = mem;
+        p->scratch = mem;
     return s;
 }
 
@@ -250,7 +266,7 @@ enum status cuda_matrix_new(struct backend *base, struct matrix **out, const str
     }
     if (!s && words[WORD_BAD_ROW] != UINT32_MAX)
         s = report_bad(&p, words[WORD_BAD_ROW], err);
-    mem_free(p.row);
+    mem_free(p.scratch);
     if (s)
         cuda_matrix_free(base, m);
     else

@@ -211,7 +211,7 @@ static enum status open_backend(struct model *m, const struct model_options *opt
         return cpu_backend_new(&m->backend, opt->isa ? opt->isa : "auto", n_threads, err);
     if (opt->isa && strcmp(opt->isa, "auto") != 0)
         return err_set(err, ERR_USAGE, "isa: expected 'auto' with backend '%s', found '%s'", opt->backend, opt->isa);
-    return cuda_backend_new(&m->backend, opt->backend, opt->device_memory_b, err);
+    return cuda_backend_new(&m->backend, opt->backend, n_threads, opt->device_memory_b, err);
 }
 
 /* Where tiled weights are kept for the next start, if they shall be. */

@@ -99,7 +99,7 @@ static enum status live_once(const uint8_t *bytes, struct err *err)
     struct device *d = NULL;
     struct backend *b = NULL;
     enum status s = sim_device_new(&d, &opt, err);
-    if (s || (s = cuda_backend_on(&b, d, 8 << 20, err)))
+    if (s || (s = cuda_backend_on(&b, d, 1, 8 << 20, err)))
         return s;
     s = live(b, bytes, err);
     b->ops->free(b);
@@ -131,12 +131,12 @@ static void test_refusals(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct backend *b = NULL;
-    assert_int_equal(cuda_backend_new(&b, "gpu", 0, &err), ERR_USAGE);
+    assert_int_equal(cuda_backend_new(&b, "gpu", 1, 0, &err), ERR_USAGE);
     assert_string_equal(err.text, "backend: expected 'cpu', 'cuda' or 'cuda-sim', found 'gpu'");
-    assert_int_equal(cuda_backend_new(&b, "cuda-sim", (uint64_t)9 << 30, &err), ERR_MEMORY);
+    assert_int_equal(cuda_backend_new(&b, "cuda-sim", 1, (uint64_t)9 << 30, &err), ERR_MEMORY);
     assert_string_equal(err.text, "device memory: expected 9663676416 bytes, found 8589934592 free of 8589934592");
-    assert_int_equal(cuda_backend_new(&b, "cuda-sim", 1 << 20, &err), ERR_MEMORY); // not even for staging
-    check_ok(cuda_backend_new(&b, "cuda-sim", 16 << 20, &err), &err);
+    assert_int_equal(cuda_backend_new(&b, "cuda-sim", 1, 1 << 20, &err), ERR_MEMORY); // not even for staging
+    check_ok(cuda_backend_new(&b, "cuda-sim", 1, 16 << 20, &err), &err);
     assert_string_equal(b->ops->name, "cuda-sim");
     assert_string_equal(b->ops->isa(b), "simt");
     b->ops->free(b);
@@ -154,7 +154,7 @@ static void test_small_device(void **state)
         struct device *d = NULL;
         struct backend *b = NULL;
         check_ok(sim_device_new(&d, &opt, &err), &err);
-        enum status s = cuda_backend_on(&b, d, memory_b, &err);
+        enum status s = cuda_backend_on(&b, d, 1, memory_b, &err);
         if (!s) {
             s = live(b, bytes, &err);
             b->ops->free(b);
