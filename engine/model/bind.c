@@ -102,6 +102,21 @@ static enum status name_format(struct binding *b)
     return s;
 }
 
+uint64_t bind_least_b(const struct model *m)
+{
+    const struct tensor *embed = tensors_find(m->tensors, layout_of(m->tensors)->embed);
+    uint64_t n = 0;
+    for (size_t i = 0; i < tensors_count(m->tensors); i++) {
+        const struct tensor *t = tensors_at(m->tensors, i);
+        size_t n_b = t->quant == QUANT_F32 ? t->n_bytes / 2 : t->n_bytes; // rounded to bf16
+        if (t != embed || !t->data)
+            n += n_b; // rows of an embedding in a file stay there
+        if (t == embed && m->config.tied)
+            n += n_b; // and are the head's tiles too
+    }
+    return n;
+}
+
 enum status bind_weights(struct model *m, struct err *err)
 {
     struct binding b = {.m = m, .set = m->tensors, .err = err};

@@ -228,6 +228,18 @@ static enum status open_cache(struct source *o, const char *dir)
     return s ? s : ops->cache_open(o->m->backend, dir, key, o->err);
 }
 
+/* A page that is not there is found by being killed, long after it was promised; so ask before. Tiles kept in a
+ * file, and those on a device, are no memory of this process. */
+static enum status check_memory(const struct source *o, const struct model_options *opt)
+{
+    uint64_t needed = bind_least_b(o->m);
+    uint64_t available = mem_available_b("/proc/meminfo");
+    if (needed <= available || opt->tile_cache_dir || strcmp(o->m->backend->ops->name, "cpu") != 0)
+        return OK;
+    return err_set(o->err, ERR_MEMORY, "model '%s': expected %.2f GB of memory for its weights, found %.2f GB available",
+                   o->text, (double)needed / 1e9, (double)available / 1e9);
+}
+
 static enum status open_all(struct source *o, const struct source_kind *kind, const struct model_options *opt)
 {
     struct model *m = o->m;
@@ -239,7 +251,7 @@ static enum status open_all(struct source *o, const struct source_kind *kind, co
     if ((s = kind->config(o)) || (opt->yarn_truncate && (s = truncate_yarn(o))) || (s = finish_config(o)) ||
         (s = kind->vocabulary(o)) || (s = finish_vocabulary(o)) ||
         (s = open_backend(m, opt, n_threads, o->err)) ||
-        (s = kind->weights(o)) || (s = open_cache(o, opt->tile_cache_dir)) || (s = bind_weights(m, o->err)) ||
+        (s = kind->weights(o)) || (s = check_memory(o, opt)) || (s = open_cache(o, opt->tile_cache_dir)) || (s = bind_weights(m, o->err)) ||
         (opt->tile_cache_dir && (s = m->backend->ops->cache_finish(m->backend, o->err))))
         return s;
     fill_info(o);

@@ -56,4 +56,8 @@ struct model {
  * scale, value out of range) with file, tensor, expected and found. On failure model_free releases. */
 enum status bind_weights(struct model *m, struct err *err);
 
+/* bind_least_b - bytes that the model's weights take in memory at the least: no tiles are smaller than the
+ * blocks they are made from, F32 taken as bf16. */
+uint64_t bind_least_b(const struct model *m);
+
 #endif

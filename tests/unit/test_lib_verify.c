@@ -548,6 +548,57 @@ static void inputs(void **state)
     buf_release(&b);
 }
 
+/* Say that ITEMS came from a model that `definition` defines, with that text's digest or another. */
+static void define(const struct world *w, const char *definition, bool right)
+{
+    char from[300];
+    char to[600];
+    char path[600];
+    char hex[65];
+    cJSON *doc;
+    assert_int_equal(json_read_file(&doc, at(w->tree, ITEMS ".prov.json", path), NULL), OK);
+    const cJSON *in = json_get(json_get(json_get(doc, "predicate"), "recipe"), "inputs")->child;
+    assert_string_equal(cJSON_GetStringValue(json_get(in, "name")), "model:toy");
+    (void)snprintf(from, sizeof from, "{\"digest\":{\"sha256\":\"%s\"},\"name\":\"model:toy\"}",
+                   cJSON_GetStringValue(json_get(json_get(in, "digest"), "sha256")));
+    hex_of(definition, strlen(definition) - (right ? 0 : 1), hex);
+    (void)snprintf(to, sizeof to, "{\"definition\":\"%s\",\"digest\":{\"sha256\":\"%s\"},\"name\":\"model:toy\"}", definition, hex);
+    edit(w, ITEMS ".prov.json", from, to);
+    resign(w, ITEMS);
+    cJSON_Delete(doc);
+}
+
+/* A synthetic model needs no models.lock: its digest is that of the definition beside it, and of nothing else. */
+static void definitions(void **state)
+{
+    struct world *w = fresh(state);
+    struct buf lines = BUF_INIT;
+    struct tree *t = NULL;
+    struct err err = ERR_INIT;
+    define(w, "assay synthetic 1 toy,seed=7", true);
+    struct report *r = look(w, w->tree);
+    if (!report_good(r)) {
+        print_report(r);
+        fail_msg("expected a good tree");
+    }
+    report_free(r);
+    assert_int_equal(tree_open(&t, w->tree, &err), OK);
+    assert_int_equal(tree_models(t, &lines, &err), OK);
+    assert_int_equal(lines.n, 0);
+    tree_free(t);
+    buf_release(&lines);
+    static const char *const wrong[] = {"assay synthetic 1 toys,seed=7", "assay synthetic 1 to,seed=7", "assay synthetic 1 toy",
+                                        "assay synthetic toy,seed=7", "assay synth 1 toy,seed=7", "toy", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        w = fresh(state);
+        define(w, wrong[i], true);
+        expect(w, VERDICT_FAIL, "inputs", ITEMS ".prov.json");
+    }
+    w = fresh(state);
+    define(w, "assay synthetic 1 toy,seed=7", false);
+    expect(w, VERDICT_FAIL, "inputs", ITEMS ".prov.json");
+}
+
 /* A server's weights cannot be hashed, so nothing made from it may be exact. */
 static void servers(void **state)
 {
@@ -738,6 +789,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(untouched_passes_anywhere), cmocka_unit_test(bytes),         cmocka_unit_test(rows),
         cmocka_unit_test(form),                      cmocka_unit_test(statements),    cmocka_unit_test(inputs),
+        cmocka_unit_test(definitions),
         cmocka_unit_test(servers),                   cmocka_unit_test(files),         cmocka_unit_test(private_words),
         cmocka_unit_test(lists),                     cmocka_unit_test(old_sources),   cmocka_unit_test(an_allowed_skip_passes),
         cmocka_unit_test(two_trees),

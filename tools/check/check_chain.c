@@ -36,8 +36,41 @@ static enum verdict model_listed(const struct check_context *c, const char *name
     return v;
 }
 
-static void check_model(const struct check_context *c, const char *file, const char *name, const char *hex)
+/* "assay synthetic N NAME,seed=..." of "model:NAME"; no other text may stand in for models.lock. */
+static bool defines(const char *definition, const char *name)
 {
+    static const char generator[] = "assay synthetic ";
+    const char *model = name + strlen("model:");
+    const char *p = definition + sizeof generator - 1;
+    if (strncmp(definition, generator, sizeof generator - 1) != 0)
+        return false;
+    p += strspn(p, "0123456789");
+    return *p == ' ' && strncmp(p + 1, model, strlen(model)) == 0 && strncmp(p + 1 + strlen(model), ",seed=", 6) == 0;
+}
+
+/* A model without files is what its definition says: whoever reads the statement can make it again. */
+static void check_definition(const struct check_context *c, const char *file, const char *name, const char *hex,
+                             const char *definition)
+{
+    uint8_t d[DIGEST_B];
+    char found[DIGEST_HEX_LEN + 1] = "";
+    if (!defines(definition, name)) {
+        report_add(c->report, VERDICT_FAIL, "inputs", file, "'%s': '%.200s' defines no such model", name, definition);
+        return;
+    }
+    if (digest_bytes(definition, strlen(definition), d, NULL) == OK)
+        digest_hex(d, found);
+    if (strcmp(found, hex) == 0)
+        report_add(c->report, VERDICT_PASS, "inputs", file, "'%s': '%.200s'", name, definition);
+    else
+        report_add(c->report, VERDICT_FAIL, "inputs", file, "'%s': expected the SHA-256 of its definition %.12s..., found %.12s...",
+                   name, found, hex);
+}
+
+static void check_model(const struct check_context *c, const char *file, const cJSON *input, const char *name,
+                        const char *hex)
+{
+    const char *definition = cJSON_GetStringValue(json_get(input, "definition"));
     // One name means one model in the whole tree, whether or not it is listed.
     for (size_t i = 0; i < c->tree->n; i++) {
         const struct tree_file *f = &c->tree->files[i];
@@ -53,6 +86,10 @@ static void check_model(const struct check_context *c, const char *file, const c
                 return;
             }
         }
+    }
+    if (definition) {
+        check_definition(c, file, name, hex, definition);
+        return;
     }
     enum verdict v = model_listed(c, name, hex);
     report_add(c->report, v, "inputs", file, "'%s'%s", name,
@@ -112,7 +149,7 @@ static enum status check_input(const struct check_context *c, const char *file, 
         return OK;
     }
     if (strncmp(name, "model:", 6) == 0) {
-        check_model(c, file, name, hex);
+        check_model(c, file, input, name, hex);
         return OK;
     }
     if (strcmp(name, "<stdin>") == 0) {
@@ -219,7 +256,7 @@ static int compare_models(const void *a, const void *b)
     return strcmp(((const struct model_line *)a)->name, ((const struct model_line *)b)->name);
 }
 
-/* Model inputs of all statements, into lines unless it is NULL; returns how many there are. */
+/* Model inputs of all statements that models.lock must hold, into lines unless it is NULL; returns how many there are. */
 static size_t list_models(const struct tree *t, struct model_line *lines)
 {
     size_t n = 0;
@@ -231,7 +268,7 @@ static size_t list_models(const struct tree *t, struct model_line *lines)
         {
             const char *name = cJSON_GetStringValue(json_get(in, "name"));
             const char *hex = input_digest(in);
-            if (!name || !hex || strncmp(name, "model:", 6) != 0)
+            if (!name || !hex || strncmp(name, "model:", 6) != 0 || json_get(in, "definition"))
                 continue;
             if (lines)
                 lines[n] = (struct model_line){.name = name, .hex = hex};

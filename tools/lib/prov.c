@@ -13,6 +13,7 @@
 struct input {
     const char *path; /* as the user named it; NULL for none */
     const char *name;
+    const char *definition; /* text whose digest hex is, for a model without files; else NULL */
     char hex[DIGEST_HEX_LEN + 1];
     enum result_class class;
 };
@@ -186,6 +187,8 @@ static enum status add_input(struct prov *p, const struct input *in, struct err 
     enum status s = copy(p, in->name, &fresh.name, err);
     if (!s && in->path)
         s = copy(p, in->path, &fresh.path, err);
+    if (!s && in->definition)
+        s = copy(p, in->definition, &fresh.definition, err);
     if (!s)
         p->inputs[p->n_inputs++] = fresh;
     return s;
@@ -252,10 +255,10 @@ enum status prov_input_file(struct prov *p, const char *path, struct err *err)
     return s ? s : add_file(p, path, d, err);
 }
 
-static enum status add_model(struct prov *p, const char *source, const char *name, const uint8_t d[DIGEST_B],
-                             struct err *err)
+static enum status add_model(struct prov *p, const char *source, const char *name, const char *definition,
+                             const uint8_t d[DIGEST_B], struct err *err)
 {
-    struct input in = {.path = source, .class = CLASS_EXACT};
+    struct input in = {.path = source, .definition = definition, .class = CLASS_EXACT};
     struct buf label = BUF_INIT;
     digest_hex(d, in.hex);
     buf_printf(&label, "model:%s", name);
@@ -274,22 +277,15 @@ enum status prov_input_model(struct prov *p, const char *source, const char *nam
 {
     uint8_t d[DIGEST_B];
     enum status s = model_digest(dir, files, n, false, NULL, d, err);
-    return s ? s : add_model(p, source, name, d, err);
+    return s ? s : add_model(p, source, name, NULL, d, err);
 }
 
 enum status prov_input_definition(struct prov *p, const char *source, const char *name, const char *definition,
                                   struct err *err)
 {
     uint8_t d[DIGEST_B];
-    struct buf b = BUF_INIT;
-    buf_printf(&b, "%s\n", definition);
-    enum status s = buf_status(&b, "definition of a model", err);
-    if (!s)
-        s = digest_bytes(b.data, b.n, d, err);
-    if (!s)
-        s = add_model(p, source, name, d, err);
-    buf_release(&b);
-    return s;
+    enum status s = digest_bytes(definition, strlen(definition), d, err);
+    return s ? s : add_model(p, source, name, definition, d, err);
 }
 
 /* The name of directory path (n bytes) from the name of in, a file below it: both end alike, and what
@@ -356,7 +352,8 @@ static cJSON *inputs_json(struct prov *p)
         if (i && strcmp(p->inputs[i - 1].name, in->name) == 0)
             continue; // one file named by two paths
         cJSON *o = cJSON_CreateObject();
-        bool good = o && list && cJSON_AddItemToArray(list, o) && cJSON_AddStringToObject(o, "name", in->name);
+        bool good = o && list && cJSON_AddItemToArray(list, o) && cJSON_AddStringToObject(o, "name", in->name) &&
+                    (!in->definition || cJSON_AddStringToObject(o, "definition", in->definition));
         cJSON *digest = good ? cJSON_AddObjectToObject(o, "digest") : NULL;
         if (!digest || !cJSON_AddStringToObject(digest, "sha256", in->hex))
             p->failed = true;

@@ -44,8 +44,8 @@ enum status prov_input_file(struct prov *p, const char *path, struct err *err);
 enum status prov_input_model(struct prov *p, const char *source, const char *name, const char *dir,
                              const char *const *files, size_t n, struct err *err);
 
-/* prov_input_definition - a model without files: its digest is the SHA-256 of definition and LF, all that its
- * weights follow from. */
+/* prov_input_definition - a model without files: its digest is the SHA-256 of the definition, the text that all
+ * its weights follow from, which the statement holds too. */
 enum status prov_input_definition(struct prov *p, const char *source, const char *name, const char *definition,
                                   struct err *err);
 
