@@ -71,11 +71,17 @@ test-run:
 
 # What needs a GPU, or gets ready for one (issue: the GPU engine). The kit runs where there is no Debian.
 GPU_KIT := $(BUILD)/gpu-kit
-GPU_TESTS := $(addprefix $(B)/tests/test_cuda_,rows product attention)
+GPU_TESTS := $(addprefix $(B)/tests/test_cuda_,rows product attention) $(B)/tests/gpu_kernels
+$(B)/tests/gpu_%: $(B)/tests/gpu/%.o $(LIBENGINE)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+.PRECIOUS: $(B)/tests/gpu/%.o
+-include $(B)/tests/gpu/kernels.d
 .PHONY: gpu-kit check-gpu bench-gpu
 gpu-kit: all $(GPU_TESTS) ## pack tools, tests and libraries for a bare machine with a GPU, in build/gpu-kit
 	$(Q)tests/gpu/kit.sh $(BIN) $(B)/tests $(GPU_KIT)
 check-gpu: all $(GPU_TESTS) ## every CUDA kernel and whole models against the CPU's bits, on a GPU (DEVICE=cuda-sim: dry run)
 	$(Q)BIN=$(BIN) TESTS=$(B)/tests tests/gpu/check.sh || [ $$? -eq 3 ]
-bench-gpu: all ## latency, memory, energy of the three models on a GPU, in build/out/gpu
-	$(Q)BIN=$(BIN) tests/gpu/bench.sh $(BUILD)/out/gpu || [ $$? -eq 3 ]
+bench-gpu: all $(GPU_TESTS) ## time of each product, latency, memory, energy of the three models on a GPU, in build/out/gpu
+	$(Q)BIN=$(BIN) TESTS=$(B)/tests tests/gpu/bench.sh $(BUILD)/out/gpu || [ $$? -eq 3 ]

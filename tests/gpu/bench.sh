@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench.sh OUT - latency, memory and energy of the three models on a GPU, with synthetic weights of the true
+# bench.sh OUT - time of each product beside the device's copy rate; latency, memory and energy of the three models on a GPU, with synthetic weights of the true
 # shapes, by the tools themselves: CSV with records in OUT. MODELS, CONTEXTS and SEQUENCES choose less.
 # DEVICE=cuda-sim with MODELS=<directory of a tiny model> is a dry run of the same commands.
 set -u
@@ -7,9 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?bench.sh OUT}
 if [ -d "$here/bin" ]; then
     export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    bin=$here/bin
+    bin=$here/bin tests=$here/tests
 else
-    bin=$(cd "$here/../.." && pwd)/${BIN:-build/release/bin}
+    root=$(cd "$here/../.." && pwd)
+    bin=$root/${BIN:-build/release/bin} tests=$root/${TESTS:-build/release/tests}
 fi
 DEVICE=${DEVICE:-cuda}
 MODELS=${MODELS:-synthetic:gpt-oss-20b synthetic:Qwen3-32B synthetic:Yi-34B}
@@ -24,6 +25,8 @@ if [ "$DEVICE" = cuda ] && ! nvidia-smi -L >/dev/null 2>&1; then
 fi
 mkdir -p "$out"
 failed=0
+# shellcheck disable=SC2046 # one word or none
+"$tests/gpu_kernels" "$DEVICE" $([ "$DEVICE" = cuda ] || echo tiny) >"$out/kernels.csv" || failed=$((failed + 1))
 for model in $MODELS; do
     name=$(basename "${model#synthetic:}")
     contexts=128,1024,8192,32000

@@ -7,11 +7,11 @@ bin=$1 tests=$2 out=$3
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/tests" "$out/lib" "$out/tests/cli"
 for t in infer synth latency memory energy; do cp "$bin/$t" "$out/bin/"; done
-for t in test_cuda_rows test_cuda_product test_cuda_attention; do cp "$tests/$t" "$out/tests/"; done
+for t in test_cuda_rows test_cuda_product test_cuda_attention gpu_kernels; do cp "$tests/$t" "$out/tests/"; done
 cp tests/gpu/check.sh tests/gpu/bench.sh "$out/"
 cp tests/cli/cuda.sh "$out/tests/cli/"
-strip "$out"/bin/* "$out"/tests/test_*
-ldd "$out"/bin/* "$out"/tests/test_* | awk '$2 == "=>" { print $3 }' | sort -u |
+strip "$out"/bin/* "$out"/tests/*_*
+ldd "$out"/bin/* "$out"/tests/*_* | awk '$2 == "=>" { print $3 }' | sort -u |
     grep -vE '/(libc|libm|libpthread|libdl|librt)\.so' | while read -r lib; do cp -L "$lib" "$out/lib/"; done
 (cd "$out" && find . -type f | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 size=$(du -sm "$out" | cut -f1)
