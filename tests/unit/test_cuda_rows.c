@@ -42,6 +42,7 @@ static void norms(struct twins *w)
         norm_case(w, dims[i], 1, false, false);
         norm_case(w, dims[i], 4, false, true);
     }
+    norm_case(w, 2880, 60, false, false);
 }
 
 static void glu_case(struct twins *w, const struct glu *g, size_t f, bool bad)
