@@ -33,6 +33,19 @@ static enum status read_rope(struct rope_config *r, const cJSON *root, const cha
     return OK;
 }
 
+/* Where a turn of gpt-oss ends, in its own vocabulary: <|endoftext|>, <|return|>, <|call|>. No file of the folder
+ * says so. */
+static void add_stops(struct model_config *c)
+{
+    static const int32_t stops[] = {199999, 200002, 200012};
+    enum { RETURN = 200002, LARGEST = 200012 };
+    if (c->vocab_size <= LARGEST)
+        return;
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        (void)config_add_stop(c, stops[i]); // an empty list has room for them
+    c->eos_id = RETURN;
+}
+
 enum status originalconfig_read(struct model_config *c, const cJSON *root, const char *name, struct err *err)
 {
     enum status s;
@@ -68,5 +81,6 @@ enum status originalconfig_read(struct model_config *c, const cJSON *root, const
     c->swiglu_up_add = 1.0;
     for (size_t i = 0; i < c->n_layers; i++)
         c->windows[i] = i % 2 == 0 ? window : 0;
+    add_stops(c);
     return OK;
 }

@@ -11,7 +11,7 @@
 /* originalconfig_is - it names no architecture, and YaRN's bounds as only these files do. */
 bool originalconfig_is(const cJSON *root);
 
-/* originalconfig_read - eps, biases and the layer pattern are implied. ERR_FORMAT, ERR_RANGE with file and key. */
+/* originalconfig_read - eps, biases, the layer pattern and the stop ids are implied. ERR_FORMAT, ERR_RANGE with file and key. */
 enum status originalconfig_read(struct model_config *out, const cJSON *root, const char *name, struct err *err);
 
 #endif

@@ -135,8 +135,9 @@ static void refuses_bad_stop_ids(void **state)
 }
 
 /* gpt-oss's authors: no architecture is named, the bounds of YaRN are called alpha and beta. */
-#define ORIGINAL(heads, layers, factor)                                                                        \
-    "{\"num_hidden_layers\":" layers ",\"num_experts\":6,\"experts_per_token\":4,\"vocab_size\":640,"            \
+#define ORIGINAL(heads, layers, factor) ORIGINAL_OF(heads, layers, factor, "640")
+#define ORIGINAL_OF(heads, layers, factor, vocab)                                                              \
+    "{\"num_hidden_layers\":" layers ",\"num_experts\":6,\"experts_per_token\":4,\"vocab_size\":" vocab ","      \
     "\"hidden_size\":96,\"intermediate_size\":160,\"swiglu_limit\":7.0,\"head_dim\":64,"                         \
     "\"num_attention_heads\":" heads ",\"num_key_value_heads\":2,\"sliding_window\":16,"                         \
     "\"initial_context_length\":4096,\"rope_theta\":150000,\"rope_scaling_factor\":" factor ",\"rope_ntk_beta\":32," \
@@ -153,6 +154,8 @@ static void reads_the_original(void **state)
     assert_true(c.max_context_tok == 131072 && c.n_experts == 6 && c.n_experts_used == 4 && c.attention_bias && c.sinks);
     assert_true(c.eps == 1e-5 && c.rope.beta_fast == 32 && c.rope.beta_slow == 1 && !c.rope.truncate && !c.tied);
     assert_true(c.windows[0] == 16 && c.windows[1] == 0 && c.n_stop_ids == 0 && c.bos_id == -1 && c.eos_id == -1);
+    assert_int_equal(parse(&c, ORIGINAL_OF("8", "4", "32", "201088") "}", &err), OK);
+    assert_true(c.n_stop_ids == 3 && c.stop_ids[0] == 199999 && c.stop_ids[2] == 200012 && c.eos_id == 200002);
     static const struct {
         const char *text;
         enum status status;
