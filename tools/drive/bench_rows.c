@@ -169,7 +169,7 @@ static size_t ceiling_for(const struct rows_job *j, const struct bench_contender
         const char *in_use, *loop;
         enum ceiling_kind kind;
     } compute[] = {{"/scalar/", "generic", CEILING_FMA_FP32}, {"/avx2/", "avx2", CEILING_FMA_FP32},
-                   {"/avx512/", "avx512", CEILING_FMA_FP32}, {"/amx/", "amx", CEILING_AMX_BF16}};
+                   {"/avx512/", "avx512", CEILING_FMA_FP32}, {"/avx512bf16/", "avx512bf16", CEILING_DOT_BF16}, {"/amx/", "amx", CEILING_AMX_BF16}};
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < j->r->n_ceilings; i++) {
         const struct ceiling *w = &j->r->ceilings[i].what;

@@ -14,7 +14,7 @@
 enum ceiling_kind {
     CEILING_READ,     /* bytes read from memory, nothing kept */
     CEILING_FMA_FP32, /* fused multiply-adds, 2 operations each: the canonical product without AMX */
-    CEILING_DOT_BF16, /* VDPBF16PS, 4 operations a 32-bit lane: not in the contract, for comparison */
+    CEILING_DOT_BF16, /* VDPBF16PS, 4 operations a 32-bit lane: the canonical product, two links of a chain at a time */
     CEILING_AMX_BF16, /* TDPBF16PS: the canonical product with AMX */
 };
 const char *ceiling_kind_name(enum ceiling_kind k); /* "read" "fma_fp32" "dot_bf16" "amx_bf16" */
@@ -23,7 +23,7 @@ const char *ceiling_kind_unit(enum ceiling_kind k); /* "GB/s" "GFLOP/s": 1e9 of 
 /* One probe. Every kind is listed on every machine, so that what is absent has its row. */
 struct ceiling {
     enum ceiling_kind kind;
-    const char *isa;     /* what the loop is compiled for: "generic" "avx2" "avx512" "avx512_bf16" "amx" */
+    const char *isa;     /* what the loop is compiled for: "generic" "avx2" "avx512" "avx512bf16" "amx" */
     size_t n_threads;
     size_t n_streams;    /* READ: separate ranges that a thread reads in turn; else 0 */
     const char *missing; /* why it cannot run here; NULL when it can */

@@ -217,7 +217,7 @@ static const struct ceiling_loop loops[] = {
     {.kind = CEILING_FMA_FP32, .isa = "generic", .missing = runs_everywhere, .compute = fma_generic, .round_flop = 2 * 16},
     {.kind = CEILING_FMA_FP32, .isa = "avx2", .missing = no_avx2, .compute = fma_avx2, .round_flop = 2 * 8 * N_ACC},
     {.kind = CEILING_FMA_FP32, .isa = "avx512", .missing = no_avx512, .compute = fma_avx512, .round_flop = 2 * 16 * N_ACC},
-    {.kind = CEILING_DOT_BF16, .isa = "avx512_bf16", .missing = no_avx512_bf16, .compute = dot_avx512_bf16, .round_flop = 4 * 16 * N_ACC},
+    {.kind = CEILING_DOT_BF16, .isa = "avx512bf16", .missing = no_avx512_bf16, .compute = dot_avx512_bf16, .round_flop = 4 * 16 * N_ACC},
     {.kind = CEILING_AMX_BF16, .isa = "amx", .missing = no_amx, .compute = dot_amx_bf16, .round_flop = 4 * 16384},
 };
 #else
