@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/bulk.h"
+#include "base/fmath.h"
 #include "base/num.h"
 #include "format/layout.h"
 #include "format/tensors_internal.h"
@@ -18,22 +19,64 @@ bool synthetic_matches(const char *source)
     return strncmp(source, prefix, sizeof prefix - 1) == 0;
 }
 
+static enum status unknown(const char *source, const char *found, struct err *err)
+{
+    return err_set(err, ERR_USAGE, "model '%.200s': expected synthetic:NAME[,seed=N][,format=q8_0|q4_0], found ',%.80s'",
+                   source, found);
+}
+
+/* The value of "key=value", when `option` begins so. */
+static const char *value_of(const char *option, const char *key)
+{
+    size_t n = strlen(key);
+    return strncmp(option, key, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
+}
+
+/* One option, option[0..n). */
+static enum status parse_option(struct synthetic *out, const char *source, const char *option, size_t n, struct err *err)
+{
+    char text[80];
+    int64_t seed = 0;
+    const char *v;
+    (void)snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), option);
+    if ((v = value_of(text, "seed"))) {
+        enum status s = num_parse_i64(v, 0, INT64_MAX, "seed", &seed, err);
+        if (s && err)
+            err_prefix(err, "model '%.200s'", source);
+        out->seed = (uint64_t)seed;
+        return s;
+    }
+    if (!(v = value_of(text, "format")))
+        return unknown(source, text, err);
+    if (strcmp(v, "q8_0") == 0)
+        out->format = QUANT_Q8_0;
+    else if (strcmp(v, "q4_0") == 0)
+        out->format = QUANT_Q4_0;
+    else
+        return unknown(source, text, err);
+    return OK;
+}
+
 enum status synthetic_parse(struct synthetic *out, const char *source, struct err *err)
 {
-    static const char seed_key[] = "seed=";
     const char *name = source + sizeof prefix - 1;
-    const char *option = strchr(name, ',');
-    int64_t seed = 0;
-    enum status s = OK;
-    if (option && strncmp(option + 1, seed_key, sizeof seed_key - 1) != 0)
-        return err_set(err, ERR_USAGE, "model '%.200s': expected synthetic:NAME[,seed=N], found '%.80s'", source, option);
-    if (option)
-        s = num_parse_i64(option + sizeof seed_key, 0, INT64_MAX, "seed", &seed, err);
-    if (!s)
-        s = registry_find(name, option ? (size_t)(option - name) : strlen(name), &out->name, &out->config, err);
-    if (s && err)
-        err_prefix(err, "model '%.200s'", source);
-    out->seed = (uint64_t)seed;
+    size_t n = strcspn(name, ",");
+    const char *known;
+    enum status s = registry_find(name, n, &known, &out->config, err);
+    if (s) {
+        if (err)
+            err_prefix(err, "model '%.200s'", source);
+        return s;
+    }
+    out->seed = 0;
+    out->format = QUANT_BF16;
+    for (const char *p = name + n; *p == ',' && !s; p += n) {
+        n = strcspn(++p, ",");
+        s = parse_option(out, source, p, n, err);
+    }
+    const bool published = out->format == QUANT_BF16;
+    (void)snprintf(out->name, sizeof out->name, "%s%s%s", known, published ? "" : "-",
+                   published ? "" : quant_type(out->format)->name);
     return s;
 }
 
@@ -46,17 +89,34 @@ struct recipe {
     uint8_t scale;   // scales: the lower of two
 };
 
-/* Rows begin at even bytes and are whole; other ranges go through a value at their ends. */
+static void encode(const struct quant_type *q, const uint16_t *v, size_t n_blocks, uint8_t *out)
+{
+    float x[CHUNK];
+    for (size_t i = 0; i < n_blocks * q->block; i++)
+        x[i] = bf16_to_f32(v[i]);
+    for (size_t i = 0; i < n_blocks; i++)
+        (void)q->encode(x + i * q->block, out + i * q->block_b); // what is finite has an encoding
+}
+
+/* Normals, stored as t->quant: bf16 as they are, or blocks of them encoded. CHUNK values at a time, from the
+ * block that holds the first byte on. */
 static void fill_normals(const struct tensor *t, size_t at_b, size_t n_b, uint8_t *out)
 {
     const struct recipe *r = t->ctx;
+    const struct quant_type *q = quant_type(t->quant);
     uint16_t v[CHUNK];
+    uint8_t encoded[CHUNK * sizeof(float)];
+    const uint8_t *blocks = t->quant == QUANT_BF16 ? (const uint8_t *)v : encoded;
     for (size_t end = at_b + n_b; at_b < end;) {
-        size_t skip = at_b % 2;
-        size_t n = (end - at_b + skip + 1) / 2 < CHUNK ? (end - at_b + skip + 1) / 2 : CHUNK;
-        size_t take = 2 * n - skip < end - at_b ? 2 * n - skip : end - at_b;
-        bulk_bf16(r->key, r->mean, r->sd, at_b / 2, n, v);
-        memcpy(out, (const uint8_t *)v + skip, take);
+        size_t first = at_b / q->block_b;
+        size_t skip = at_b % q->block_b;
+        size_t n = (end - 1) / q->block_b + 1 - first;
+        n = n < CHUNK / q->block ? n : CHUNK / q->block;
+        bulk_bf16(r->key, r->mean, r->sd, first * q->block, n * q->block, v);
+        if (blocks == encoded)
+            encode(q, v, n, encoded);
+        size_t take = n * q->block_b - skip < end - at_b ? n * q->block_b - skip : end - at_b;
+        memcpy(out, blocks + skip, take);
         out += take;
         at_b += take;
     }
@@ -140,24 +200,29 @@ struct making {
     struct err *err;
 };
 
-static enum status add(struct making *k, const char *name, enum tensor_kind kind, const size_t *shape, size_t n_dims,
-                       struct recipe recipe)
+static enum status add(struct making *k, const char *name, enum quant q, enum tensor_kind kind, const size_t *shape,
+                       size_t n_dims, struct recipe recipe)
 {
-    struct tensor t = {.type_name = "BF16", .quant = QUANT_BF16, .n_dims = n_dims, .fill = fill_normals, .n_bytes = 2};
+    struct tensor t = {.type_name = "U8", .quant = q, .n_dims = n_dims};
     char *copy;
     void *p;
     enum status s;
-    if (kind == KIND_CODES || kind == KIND_SCALES) {
-        t.type_name = "U8";
-        t.quant = QUANT_NONE;
+    bool good = true;
+    if (q == QUANT_NONE) {
         t.fill = kind == KIND_CODES ? fill_codes : fill_scales;
-        t.n_bytes = 1;
+        t.n_bytes = shape[n_dims - 1];
+    } else {
+        t.type_name = quant_type(q)->name;
+        t.fill = fill_normals;
+        good = quant_row_b(q, shape[n_dims - 1], &t.n_bytes);
     }
     for (size_t i = 0; i < n_dims; i++) {
         t.shape[i] = shape[i];
-        if (!size_mul(t.n_bytes, shape[i], &t.n_bytes))
-            return err_set(k->err, ERR_SHAPE, "tensor '%s': its size overflows", name);
+        good = good && (i + 1 == n_dims || size_mul(t.n_bytes, shape[i], &t.n_bytes));
     }
+    if (!good)
+        return err_set(k->err, ERR_UNSUPPORTED, "tensor '%s': expected rows of whole blocks of %s, found %zu values", name,
+                       t.type_name, shape[n_dims - 1]);
     if ((s = arena_strndup(k->set->arena, &copy, name, strlen(name), k->err)) ||
         (s = arena_alloc(k->set->arena, &p, 1, sizeof recipe, k->err)) ||
         (s = bulk_key(&recipe.key, k->of->seed, name, k->err)))
@@ -167,6 +232,16 @@ static enum status add(struct making *k, const char *name, enum tensor_kind kind
     t.ctx = p;
     k->set->tensors[k->set->n++] = t;
     return OK;
+}
+
+/* How a tensor of a layer is stored. */
+static enum quant stored(const struct synthetic *of, const struct tensor_spec *spec)
+{
+    if (spec->kind == KIND_CODES || spec->kind == KIND_SCALES)
+        return QUANT_NONE;
+    if (spec->kind == KIND_VECTOR || spec->role == ROLE_ROUTER)
+        return of->format == QUANT_BF16 ? QUANT_BF16 : QUANT_F32;
+    return of->format;
 }
 
 static enum status add_specs(struct making *k, size_t layer, const struct tensor_spec *specs)
@@ -181,7 +256,7 @@ static enum status add_specs(struct making *k, size_t layer, const struct tensor
         for (size_t i = 0; i < p->n_dims; i++)
             shape[i] = layout_dim(c, p->dims[i]);
         (void)snprintf(name, sizeof name, "%s%zu.%s", layout_hf.prefix, layer, p->suffix);
-        s = add(k, name, p->kind, shape, p->n_dims, recipe_of(p, shape[p->n_dims - 1]));
+        s = add(k, name, stored(k->of, p), p->kind, shape, p->n_dims, recipe_of(p, shape[p->n_dims - 1]));
     }
     return s;
 }
@@ -190,12 +265,15 @@ static enum status add_ends(struct making *k)
 {
     const struct model_config *c = &k->of->config;
     const size_t shape[2] = {c->vocab_size, c->d_model};
+    const enum quant vector = k->of->format == QUANT_BF16 ? QUANT_BF16 : QUANT_F32;
+    const enum quant output = k->of->format == QUANT_BF16 ? QUANT_BF16 : QUANT_Q8_0;
     const struct recipe head = normal(0, 3 / sqrt((double)c->d_model)); // logits of sd 3: the final norm has rms 1
     // a tied embedding is also the head: at sd 1 its logits would have sd sqrt(d)
-    enum status s = add(k, layout_hf.embed, KIND_MATRIX, shape, 2, c->tied ? head : normal(0, 1));
+    enum status s = add(k, layout_hf.embed, c->tied ? output : k->of->format, KIND_MATRIX, shape, 2,
+                        c->tied ? head : normal(0, 1));
     if (!s)
-        s = add(k, layout_hf.norm, KIND_VECTOR, &c->d_model, 1, normal(1, 0.1));
-    return s || c->tied ? s : add(k, layout_hf.head, KIND_MATRIX, shape, 2, head);
+        s = add(k, layout_hf.norm, vector, KIND_VECTOR, &c->d_model, 1, normal(1, 0.1));
+    return s || c->tied ? s : add(k, layout_hf.head, output, KIND_MATRIX, shape, 2, head);
 }
 
 static size_t count(const struct tensor_spec *specs)

@@ -14,16 +14,19 @@
 /* Version of names, recipe and random streams; changes whenever any value would. */
 #define SYNTHETIC_GENERATOR "1"
 
-/* What a source "synthetic:NAME[,seed=N]" says; the seed is 0 when it is not given. */
+enum { SYNTHETIC_NAME_B = 64 };
+
+/* What a source "synthetic:NAME[,seed=N][,format=q8_0|q4_0]" says. */
 struct synthetic {
-    const char *name; // as the registry writes it, static
+    char name[SYNTHETIC_NAME_B]; // as the registry writes it, "-q8_0" behind it with a format
     struct model_config config;
-    uint64_t seed;
+    uint64_t seed;     // 0 when not given
+    enum quant format; // of matrices; QUANT_BF16, the published one, when not given
 };
 
 bool synthetic_matches(const char *source); // begins with "synthetic:"
 
-/* synthetic_parse - ERR_USAGE for an unknown name (listing those there are) or option, ERR_FORMAT or
+/* synthetic_parse - ERR_USAGE for an unknown name (listing those there are), option or format, ERR_FORMAT or
  * ERR_RANGE for the seed. */
 enum status synthetic_parse(struct synthetic *out, const char *source, struct err *err);
 
@@ -31,7 +34,9 @@ enum status synthetic_parse(struct synthetic *out, const char *source, struct er
  * MXFP4 experts and BF16 for gpt-oss, BF16 for the others, with a fill each; any range, any thread.
  *   normal tensors   bf16(mean + sd * n), n the synthetic normal of numerics.md (bulk.h)
  *   MXFP4            random codes, scales of two neighbouring powers of two
- * keyed by (seed, tensor name, index); means, sds and scales by the recipe of models.md 8, the scales moved
+ * With a format: the same values as `convert --type` writes them to GGUF. Matrices in that format, the output
+ * matrix (or the embedding that serves as one) in q8_0, vectors and the router in F32, experts still MXFP4.
+ * Keyed by (seed, tensor name, index); means, sds and scales by the recipe of models.md 8, the scales moved
  * by whole powers of two to keep its activations at any width. Double + - * sqrt and one rounding: the same
  * bytes on every machine.
  * tensors_generator: "assay synthetic 1 NAME,seed=N", which defines every byte.

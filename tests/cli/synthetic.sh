@@ -32,7 +32,7 @@ no() { # what, words in the message, exit status, command...
 }
 
 no "an unknown model is told the known ones" "expected one of gpt-oss-20b, gpt-oss-120b, Qwen3-0.6B" 2 "$BIN/infer" -m synthetic:gpt-3 --tokens 1
-no "an unknown option" "expected synthetic:NAME[,seed=N]" 2 "$BIN/infer" -m $m,sed=1 --tokens 1
+no "an unknown option" "expected synthetic:NAME[,seed=N][,format=q8_0|q4_0]" 2 "$BIN/infer" -m $m,sed=1 --tokens 1
 no "a seed that is none" "seed: expected an integer" 2 "$BIN/infer" -m $m,seed=x --tokens 1
 if [ "$available_kib" -lt 60000000 ]; then
     no "a model beyond the memory is refused before it is made, with both sizes" "expected 65.52 GB of memory for its weights, found" 3 "$BIN/infer" -m synthetic:Qwen3-32B --tokens 1
@@ -52,6 +52,12 @@ ok "it runs on ids" '[ $last -eq 0 ] && [ -n "$(sha "$tmp/a")" ] && grep -q "\"m
 "$BIN/infer" -q -m synthetic:qwen/QWEN3:0.6b,seed=0 --tokens 5,6,7,8,9 -n 3 --format json -t 3 --isa avx2 --prefill-chunk 2 >"$tmp/b" 2>"$tmp/err" ||
     "$BIN/infer" -q -m $m,seed=0 --tokens 5,6,7,8,9 -n 3 --format json -t 3 --isa scalar --prefill-chunk 2 >"$tmp/b" 2>"$tmp/err"
 ok "the same bits by another way to name it, of other threads, instructions and chunks" '[ -n "$(sha "$tmp/b")" ] && [ "$(sha "$tmp/a")" = "$(sha "$tmp/b")" ]'
+
+"$BIN/convert" -q -m $m --type q4_0 -o "$tmp/c.gguf" 2>"$tmp/err" && "$BIN/infer" -q -m "$tmp/c.gguf" --tokens 5,6,7,8,9 -n 3 --format json >"$tmp/c" 2>"$tmp/err"
+ok "it can be converted" '[ $last -eq 0 ] && [ -n "$(sha "$tmp/c")" ] && [ "$(sha "$tmp/a")" != "$(sha "$tmp/c")" ]'
+"$BIN/infer" -q -m $m,format=q4_0 --tokens 5,6,7,8,9 -n 3 --format json >"$tmp/d" 2>"$tmp/err"
+ok "and a format says what it would be, without the file" '[ $last -eq 0 ] && [ "$(sha "$tmp/c")" = "$(sha "$tmp/d")" ] && grep -q "\"model\":\"Qwen3-0.6B-q4_0\"" "$tmp/d"'
+rm -f "$tmp/c.gguf"
 
 # Another seed; no text.
 echo '{"id":"a","prompt_token_ids":[5,6,7,8,9],"max_tokens":3}' >"$tmp/q.jsonl"

@@ -34,7 +34,12 @@ static void sources(void **state)
     struct synthetic s = parsed("synthetic:GPT-OSS-20B");
     assert_string_equal(s.name, "gpt-oss-20b");
     assert_int_equal(s.seed, 0);
+    assert_int_equal(s.format, QUANT_BF16);
     assert_int_equal(parsed("synthetic:qwen3:0.6b,seed=18").seed, 18);
+    s = parsed("synthetic:qwen3:0.6b,format=q4_0,seed=2");
+    assert_string_equal(s.name, "Qwen3-0.6B-q4_0"); // other weights, another name
+    assert_true(s.format == QUANT_Q4_0 && s.seed == 2);
+    assert_int_equal(parsed("synthetic:gpt-oss-20b,seed=2,format=q8_0").format, QUANT_Q8_0);
     assert_true(synthetic_matches("synthetic:x") && !synthetic_matches("synthetic") && !synthetic_matches("./synthetic:x"));
     static const struct {
         const char *source, *says;
@@ -42,10 +47,14 @@ static void sources(void **state)
     } wrong[] = {
         {"synthetic:", "unknown model ''", ERR_USAGE},
         {"synthetic:gpt-2", "unknown model 'gpt-2': expected one of gpt-oss-20b", ERR_USAGE},
-        {"synthetic:gpt-oss-20b,", "expected synthetic:NAME[,seed=N], found ','", ERR_USAGE},
+        {"synthetic:gpt-oss-20b,", "expected synthetic:NAME[,seed=N][,format=q8_0|q4_0], found ','", ERR_USAGE},
         {"synthetic:gpt-oss-20b,Seed=1", "found ',Seed=1'", ERR_USAGE},
+        {"synthetic:gpt-oss-20b,seed=1,", "found ','", ERR_USAGE},
+        {"synthetic:gpt-oss-20b,seed", "found ',seed'", ERR_USAGE},
+        {"synthetic:gpt-oss-20b,format=q5_0", "found ',format=q5_0'", ERR_USAGE},
+        {"synthetic:gpt-oss-20b,format=", "found ',format='", ERR_USAGE},
         {"synthetic:gpt-oss-20b,seed=", "seed: expected an integer", ERR_FORMAT},
-        {"synthetic:gpt-oss-20b,seed=1,seed=2", "seed: expected an integer", ERR_FORMAT},
+        {"synthetic:gpt-oss-20b,seed=1 ", "seed: expected an integer", ERR_FORMAT},
         {"synthetic:gpt-oss-20b,seed=-1", "seed: expected 0 to", ERR_RANGE},
         {"synthetic:gpt-oss-20b,seed=9223372036854775808", "seed: expected 0 to", ERR_RANGE},
     };
@@ -132,17 +141,75 @@ static void bytes_for_ever(void **state)
     tensors_close(set);
 }
 
+/* The bytes of a GGUF file of that type (models.md 3.5: 12.10 GB for gpt-oss-20b in Q8_0), of the same values. */
+static void formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        uint64_t bytes;
+    } known[] = {
+        {"synthetic:gpt-oss-20b,format=q8_0", 12096558336}, {"synthetic:gpt-oss-20b,format=q4_0", 11488486656},
+        {"synthetic:Qwen3-0.6B,format=q8_0", 633495552},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct synthetic of = parsed(known[i].source);
+        struct tensors *set = open_tensors(&of);
+        uint64_t bytes = 0;
+        for (size_t t = 0; t < tensors_count(set); t++)
+            bytes += tensors_at(set, t)->n_bytes;
+        assert_int_equal(bytes, known[i].bytes);
+        tensors_close(set);
+    }
+    struct synthetic of = parsed("synthetic:gpt-oss-20b,seed=9");
+    struct synthetic as = parsed("synthetic:gpt-oss-20b,seed=9,format=q4_0");
+    struct tensors *plain = open_tensors(&of);
+    struct tensors *set = open_tensors(&as);
+    static const struct {
+        const char *name;
+        enum quant quant;
+    } stored[] = {
+        {"model.embed_tokens.weight", QUANT_Q4_0},
+        {"lm_head.weight", QUANT_Q8_0},
+        {"model.layers.3.self_attn.o_proj.weight", QUANT_Q4_0},
+        {"model.layers.3.mlp.router.weight", QUANT_F32},
+        {"model.layers.3.self_attn.q_proj.bias", QUANT_F32},
+        {"model.norm.weight", QUANT_F32},
+    };
+    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++) {
+        const struct tensor *t = find(set, stored[i].name);
+        const struct quant_type *q = quant_type(t->quant);
+        uint8_t raw[64];
+        uint8_t block[132];
+        uint8_t want[132];
+        float x[32];
+        assert_int_equal(t->quant, stored[i].quant);
+        tensor_read(find(plain, stored[i].name), 0, 64, raw);
+        for (size_t k = 0; k < 32; k++)
+            x[k] = bf16_to_f32((uint16_t)(raw[2 * k] | raw[2 * k + 1] << 8));
+        for (size_t k = 0; k < 32; k += q->block)
+            assert_true(q->encode(x + k, want + k / q->block * q->block_b));
+        tensor_read(t, 0, 32 / q->block * q->block_b, block);
+        assert_memory_equal(block, want, 32 / q->block * q->block_b);
+    }
+    assert_int_equal(find(set, "model.layers.3.mlp.experts.down_proj_blocks")->quant, QUANT_NONE);
+    tensors_close(plain);
+    tensors_close(set);
+}
+
 /* A range gives the same bytes in one piece and in many, wherever they are cut. */
 static void any_range(void **state)
 {
     (void)state;
     static const char *const names[] = {"model.layers.1.self_attn.q_proj.weight", "model.layers.1.mlp.experts.down_proj_blocks",
-                                        "model.layers.1.mlp.experts.down_proj_scales"};
+                                        "model.layers.1.mlp.experts.down_proj_scales", "model.layers.1.mlp.router.weight"};
+    static const char *const sources[] = {"synthetic:gpt-oss-20b", "synthetic:gpt-oss-20b,format=q8_0",
+                                          "synthetic:gpt-oss-20b,format=q4_0"};
     enum { N = 3000, FROM = 4097 };
-    struct synthetic of = parsed("synthetic:gpt-oss-20b");
-    struct tensors *set = open_tensors(&of);
-    for (size_t k = 0; k < 3; k++) {
-        const struct tensor *t = find(set, names[k]);
+    for (size_t k = 0; k < 12; k++) {
+        struct synthetic of = parsed(sources[k / 4]);
+        struct tensors *set = open_tensors(&of);
+        const struct tensor *t = find(set, names[k % 4]);
         uint8_t whole[N];
         uint8_t part[N + 2];
         tensor_read(t, FROM, N, whole);
@@ -153,8 +220,9 @@ static void any_range(void **state)
             assert_memory_equal(part + 1, whole, N);
             assert_true(part[0] == 0xa5 && part[N + 1] == 0xa5); // nothing beside
         }
+        tensor_read(t, FROM, 0, part);
+        tensors_close(set);
     }
-    tensors_close(set);
 }
 
 /* Mean and sd of a BF16 tensor's first values. */
@@ -227,7 +295,7 @@ static struct synthetic small(size_t family, uint64_t seed)
     static const char *const of[3] = {"synthetic:gpt-oss-20b", "synthetic:Qwen3-32B", "synthetic:Yi-34B"};
     struct synthetic s = parsed(of[family]);
     struct model_config *c = &s.config;
-    s.name = "small";
+    (void)snprintf(s.name, sizeof s.name, "small");
     s.seed = seed;
     c->d_model = family == 0 ? 96 : 160;
     c->n_ff = 224;
@@ -385,6 +453,7 @@ int main(void)
         cmocka_unit_test(sources),
         cmocka_unit_test(true_shapes_and_formats),
         cmocka_unit_test(bytes_for_ever),
+        cmocka_unit_test(formats),
         cmocka_unit_test(any_range),
         cmocka_unit_test(recipe),
         cmocka_unit_test(same_bits_everywhere),
