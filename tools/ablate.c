@@ -33,7 +33,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, out_tok, CLI_RECIPE, "out-tok", 0, "N", "32", 2, 1 << 20, "generated length (tokens)"),
     CLI_INT(struct args, blocks, CLI_RECIPE, "blocks", 0, "N", "5", 1, 10000, "randomised complete blocks"),
     CLI_INT(struct args, requests, CLI_RECIPE, "requests", 'n', "N", "5", 1, 1000000, "requests of each level in a block"),
-    CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "prefill chunk of the baseline (tokens, 0 = all)"),
+    CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "prefill chunk of the baseline (tokens, 0 = what a step takes)"),
     CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set of the baseline"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_FLAG(struct args, draft, CLI_RECIPE, "draft", 0, "mark the rows draft=1"),

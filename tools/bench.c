@@ -28,7 +28,7 @@ static const struct cli_option options[] = {
     CLI_FLAG(struct args, no_prefill, CLI_RECIPE, "no-prefill", 0, "leave prefill out"),
     CLI_FLAG(struct args, no_decode, CLI_RECIPE, "no-decode", 0, "leave decoding out"),
     CLI_INT(struct args, blocks, CLI_RECIPE, "blocks", 0, "N", "5", 1, 10000, "randomised complete blocks; a median needs 5"),
-    CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = all)"),
+    CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = what a step takes)"),
     CLI_INT(struct args, read_mib, CLI_RECIPE, "read-mib", 0, "N", "256", 1, 1 << 20, "memory that the read probe goes through (MiB): several times the last-level cache"),
     CLI_INT(struct args, probe_ms, CLI_RECIPE, "probe-ms", 0, "N", "40", 1, 10000, "time of one probe in a block (ms)"),
     CLI_TEXT(struct args, runs_out, CLI_OUTPUT, "runs-out", 0, "FILE", NULL, "one row a cell, engine and block (integers)"),

@@ -18,7 +18,7 @@ const char *phase_name(enum phase_kind k); /* "prefill" "decode" "mixed" */
 struct phase_cell {
     size_t in_tok, out_tok; /* of a request; decode windows go on past out_tok, up to decode_max_tok */
     size_t batch;           /* requests at once, always all slots filled */
-    size_t prefill_chunk;   /* 0 = whole prompt */
+    size_t prefill_chunk;   /* as session_options has it */
     size_t decode_max_tok;  /* tokens one sequence may decode in a window; bounds the context */
     uint64_t seed;
 };

@@ -19,7 +19,7 @@ struct load_cell {
     size_t in_tok, out_tok;
     size_t concurrency;
     size_t n_requests;
-    size_t prefill_chunk; /* 0 = whole prompt */
+    size_t prefill_chunk; /* as session_options has it */
     const struct chat_frame *frame; /* prompts are one user message of in_tok ids, markup included; NULL: bare ids */
     struct sampling sampling; /* its seed is not used: `seed` of load_run is */
 };
