@@ -155,7 +155,8 @@ static void fill_info(struct source *o)
     const struct model_config *c = &m->config;
     struct model_info *info = &m->info;
     struct params p = params_count(c);
-    qsort(o->files, o->n_files, sizeof *o->files, by_text);
+    if (o->n_files)
+        qsort(o->files, o->n_files, sizeof *o->files, by_text);
     info->name = o->name;
     info->dir = o->dir;
     info->arch = m->arch->name;

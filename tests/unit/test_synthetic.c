@@ -447,6 +447,28 @@ static void too_large(void **state)
     assert_null(m);
 }
 
+/* Every allocation of this thread fails once: a clean status, nothing left behind (ASan). */
+static void out_of_memory(void **state)
+{
+    (void)state;
+    struct synthetic of = small(0, 0);
+    of.config.n_layers = 2;
+    of.format = QUANT_Q8_0;
+    size_t n = 1;
+    for (enum status s = ERR_MEMORY; s; n++) {
+        struct model *m = NULL;
+        struct err err = ERR_INIT;
+        mem_fail_after(n);
+        s = model_open_as(&m, &source_synthetic, "synthetic:small", &of, NULL, &err);
+        mem_fail_after(0);
+        if (s && s != ERR_MEMORY)
+            fail_msg("allocation %zu: %s", n, err.text);
+        assert_true((m == NULL) == (s != OK));
+        model_free(m);
+    }
+    assert_true(n > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +482,7 @@ int main(void)
         cmocka_unit_test(sane_logits),
         cmocka_unit_test(what_it_says_of_itself),
         cmocka_unit_test(too_large),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
