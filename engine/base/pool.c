@@ -1,8 +1,12 @@
-#include "base/pool.h"
-
+#ifdef __linux__
+#define _GNU_SOURCE 1 // affinity
+#include <sched.h>
+#endif
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+#include "base/pool.h"
 
 #include "base/mem.h"
 
@@ -30,20 +34,25 @@ void pool_numeric_env_leave(unsigned saved)
 }
 #endif
 
+/* A call is handed over by two words: `round`, which the caller counts up, and `pending`, which the workers
+ * count down. Both sides spin on them for a while, because a decode step calls the pool hundreds of times
+ * and a sleep costs more than a call; then they sleep. Who is about to sleep says so before it looks for
+ * the last time, and who changes a word looks for sleepers afterwards (all of it sequentially
+ * consistent), so nobody sleeps through a change and nobody takes the lock for a partner that is awake. */
 struct pool {
-    pthread_mutex_t lock;
-    pthread_cond_t start;
-    pthread_cond_t done;
     void (*fn)(void *, size_t, size_t);
     void *arg;
-    size_t round;     // counts calls; a worker runs once per new value
-    size_t n_pending; // workers that have not finished this round
-    bool quit;
     size_t n_threads;
+    int spins;
+    _Alignas(64) atomic_size_t round;   // calls so far; a worker runs once per new value
+    atomic_bool quit;
+    _Alignas(64) atomic_size_t pending; // workers that have not finished this round
+    _Alignas(64) atomic_size_t n_asleep; // workers
+    atomic_bool caller_asleep;
+    pthread_mutex_t lock; // of sleeping and waking only
+    pthread_cond_t start, done;
     size_t n_started; // threads to join: n_threads - 1 unless start-up failed
     struct worker *workers;
-    atomic_size_t round_hint;   // copy of round that a worker may spin on without the lock
-    atomic_size_t pending_hint; // copy of n_pending for the caller to spin on
 };
 
 struct worker {
@@ -52,7 +61,7 @@ struct worker {
     size_t index;
 };
 
-enum { SPINS = 2000 }; // about 20 us: a decode step calls the pool hundreds of times, a sleep costs more
+enum { SPINS = 4000 }; // some 50 us
 
 static void cpu_relax(void)
 {
@@ -61,33 +70,129 @@ static void cpu_relax(void)
 #endif
 }
 
+static void wait_for_round(struct pool *p, size_t seen)
+{
+    for (int i = 0; i < p->spins; i++) {
+        if (atomic_load(&p->round) != seen)
+            return;
+        cpu_relax();
+    }
+    (void)pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->n_asleep, 1);
+    while (atomic_load(&p->round) == seen)
+        (void)pthread_cond_wait(&p->start, &p->lock);
+    atomic_fetch_sub(&p->n_asleep, 1);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+static void wait_for_workers(struct pool *p)
+{
+    for (int i = 0; i < p->spins; i++) {
+        if (atomic_load(&p->pending) == 0)
+            return;
+        cpu_relax();
+    }
+    (void)pthread_mutex_lock(&p->lock);
+    atomic_store(&p->caller_asleep, true);
+    while (atomic_load(&p->pending) != 0)
+        (void)pthread_cond_wait(&p->done, &p->lock);
+    atomic_store(&p->caller_asleep, false);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+static void start_round(struct pool *p)
+{
+    atomic_store(&p->pending, p->n_threads - 1);
+    atomic_fetch_add(&p->round, 1);
+    if (atomic_load(&p->n_asleep) == 0)
+        return;
+    (void)pthread_mutex_lock(&p->lock);
+    (void)pthread_cond_broadcast(&p->start);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+static void end_round(struct pool *p)
+{
+    if (atomic_fetch_sub(&p->pending, 1) != 1 || !atomic_load(&p->caller_asleep))
+        return;
+    (void)pthread_mutex_lock(&p->lock);
+    (void)pthread_cond_signal(&p->done);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
     struct pool *p = w->pool;
     (void)pool_numeric_env_enter(); // the thread is ours, nothing to restore
-    size_t seen = 0;
-    for (;;) {
-        for (int i = 0; i < SPINS && atomic_load_explicit(&p->round_hint, memory_order_acquire) == seen; i++)
-            cpu_relax();
-        (void)pthread_mutex_lock(&p->lock);
-        while (p->round == seen && !p->quit)
-            (void)pthread_cond_wait(&p->start, &p->lock);
-        if (p->quit) {
-            (void)pthread_mutex_unlock(&p->lock);
+    for (size_t seen = 0;; seen++) {
+        wait_for_round(p, seen);
+        if (atomic_load(&p->quit))
             return NULL;
-        }
-        seen = p->round;
-        (void)pthread_mutex_unlock(&p->lock);
         p->fn(p->arg, w->index, p->n_threads);
-        (void)pthread_mutex_lock(&p->lock);
-        p->n_pending--;
-        atomic_store_explicit(&p->pending_hint, p->n_pending, memory_order_release);
-        if (p->n_pending == 0)
-            (void)pthread_cond_signal(&p->done);
-        (void)pthread_mutex_unlock(&p->lock);
+        end_round(p);
     }
 }
+
+/* Threads that have a CPU each spin, others would spin on each other's time. Where the pool has as many
+ * threads as the process has CPUs each worker is tied to one, since the scheduler now and then puts two
+ * threads on one CPU for a while and leaves the other idle. The caller's thread is not ours to tie:
+ * whatever it starts would inherit that. With CPUs to spare nothing is tied, because another process
+ * might tie its threads to the same ones. */
+#ifdef __linux__
+struct places {
+    cpu_set_t allowed;
+    int cpu; // of the thread before; -1: nothing is tied
+};
+
+static struct places find_places(struct pool *p)
+{
+    struct places at = {.cpu = -1};
+    if (pthread_getaffinity_np(pthread_self(), sizeof at.allowed, &at.allowed))
+        return at;
+    size_t n = (size_t)CPU_COUNT(&at.allowed);
+    p->spins = n < p->n_threads ? 0 : SPINS;
+    if (n == p->n_threads)
+        at.cpu = sched_getcpu();
+    return at;
+}
+
+static int start_thread(struct worker *w, struct places *at)
+{
+    pthread_attr_t attr;
+    int e = pthread_attr_init(&attr);
+    if (e)
+        return e;
+    if (at->cpu >= 0) {
+        cpu_set_t one;
+        do
+            at->cpu = (at->cpu + 1) % CPU_SETSIZE;
+        while (!CPU_ISSET((size_t)at->cpu, &at->allowed));
+        CPU_ZERO(&one);
+        CPU_SET((size_t)at->cpu, &one);
+        (void)pthread_attr_setaffinity_np(&attr, sizeof one, &one); // a wish
+    }
+    e = pthread_create(&w->thread, &attr, work, w);
+    (void)pthread_attr_destroy(&attr);
+    return e;
+}
+#else
+struct places {
+    int unused;
+};
+
+static struct places find_places(struct pool *p)
+{
+    p->spins = SPINS;
+    return (struct places){0};
+}
+
+static int start_thread(struct worker *w, struct places *at)
+{
+    (void)at;
+    return pthread_create(&w->thread, NULL, work, w);
+}
+#endif
 
 enum status pool_new(struct pool **out, size_t n_threads, struct err *err)
 {
@@ -108,9 +213,10 @@ enum status pool_new(struct pool **out, size_t n_threads, struct err *err)
         return s;
     }
     p->workers = mem;
+    struct places at = find_places(p);
     for (size_t i = 1; i < n_threads; i++) {
         p->workers[i] = (struct worker){.pool = p, .index = i};
-        int e = pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]);
+        int e = start_thread(&p->workers[i], &at);
         if (e) {
             pool_free(p);
             return err_set_errno(err, ERR_DEVICE, e, "cannot start thread %zu of %zu", i + 1, n_threads);
@@ -125,11 +231,8 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    (void)pthread_mutex_lock(&p->lock);
-    p->quit = true;
-    atomic_store(&p->round_hint, p->round + 1);
-    (void)pthread_cond_broadcast(&p->start);
-    (void)pthread_mutex_unlock(&p->lock);
+    atomic_store(&p->quit, true);
+    start_round(p);
     for (size_t i = 1; i <= p->n_started; i++)
         (void)pthread_join(p->workers[i].thread, NULL);
     (void)pthread_cond_destroy(&p->start);
@@ -148,24 +251,12 @@ void pool_run(struct pool *p, void (*fn)(void *, size_t, size_t), void *arg)
 {
     unsigned saved = pool_numeric_env_enter();
     if (p->n_threads > 1) {
-        (void)pthread_mutex_lock(&p->lock);
         p->fn = fn;
         p->arg = arg;
-        p->n_pending = p->n_threads - 1;
-        atomic_store_explicit(&p->pending_hint, p->n_pending, memory_order_release);
-        p->round++;
-        atomic_store_explicit(&p->round_hint, p->round, memory_order_release);
-        (void)pthread_cond_broadcast(&p->start);
-        (void)pthread_mutex_unlock(&p->lock);
+        start_round(p);
     }
     fn(arg, 0, p->n_threads);
-    if (p->n_threads > 1) {
-        for (int i = 0; i < SPINS && atomic_load_explicit(&p->pending_hint, memory_order_acquire) != 0; i++)
-            cpu_relax();
-        (void)pthread_mutex_lock(&p->lock);
-        while (p->n_pending != 0)
-            (void)pthread_cond_wait(&p->done, &p->lock);
-        (void)pthread_mutex_unlock(&p->lock);
-    }
+    if (p->n_threads > 1)
+        wait_for_workers(p);
     pool_numeric_env_leave(saved);
 }

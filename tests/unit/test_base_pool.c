@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -43,6 +44,40 @@ static void each_worker_once(void **state)
         pool_free(p);
     }
     pool_free(NULL);
+}
+
+static void nap(long us)
+{
+    struct timespec t = {.tv_nsec = us * 1000};
+    (void)nanosleep(&t, NULL);
+}
+
+static void slow(void *arg, size_t worker, size_t n)
+{
+    struct work *w = arg;
+    (void)n;
+    if (worker > 0)
+        nap(300);
+    atomic_fetch_add(&w->calls, 1);
+}
+
+/* Workers that have gone to sleep between calls, and a caller that sleeps for them, are woken. */
+static void sleepers(void **state)
+{
+    (void)state;
+    for (size_t n = 2; n <= 4; n++) {
+        struct pool *p;
+        static struct work w;
+        memset(&w, 0, sizeof w);
+        assert_int_equal(pool_new(&p, n, NULL), OK);
+        for (int i = 0; i < 60; i++) {
+            nap(i % 3 * 100);
+            pool_run(p, i % 2 ? slow : count, &w);
+            assert_int_equal(w.calls, (i + 1) * (int)n);
+        }
+        nap(1000);
+        pool_free(p);
+    }
 }
 
 static void limits(void **state)
@@ -98,7 +133,7 @@ static void numeric_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_worker_once), cmocka_unit_test(limits),
+        cmocka_unit_test(each_worker_once), cmocka_unit_test(sleepers), cmocka_unit_test(limits),
         cmocka_unit_test(numeric_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
