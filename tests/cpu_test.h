@@ -82,8 +82,9 @@ static inline uint8_t *random_bytes(const char *name, size_t n, unsigned lo, uns
     return p;
 }
 
-/* numerics.md, "The canonical dot product", over fp32 values of operands. */
-static inline float canonical_dot(const float *a, const float *w, size_t k)
+/* numerics.md, "The canonical dot product", over fp32 values of operands; d: the scales of Q8_0 and Q4_0
+ * blocks, over codes. */
+static inline float scaled_dot(const float *a, const float *w, const float *d, size_t k)
 {
     float total = 0.0f;
     for (size_t s = 0; s < k; s += 512) {
@@ -96,11 +97,16 @@ static inline float canonical_dot(const float *a, const float *w, size_t k)
                 if (i + 1 < k)
                     o = fmaf(a[i + 1], w[i + 1], o);
             }
-            c = c + (e + o);
+            c = d ? fmaf(d[b / 32], e + o, c) : c + (e + o);
         }
         total = s == 0 ? c : total + c;
     }
     return total;
+}
+
+static inline float canonical_dot(const float *a, const float *w, size_t k)
+{
+    return scaled_dot(a, w, NULL, k);
 }
 
 static inline float chains_of(const float *x, const float *y, size_t n) // y NULL: plain sum

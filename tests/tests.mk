@@ -85,3 +85,12 @@ check-gpu: all $(GPU_TESTS) ## every CUDA kernel and whole models against the CP
 	$(Q)BIN=$(BIN) TESTS=$(B)/tests tests/gpu/check.sh || [ $$? -eq 3 ]
 bench-gpu: all $(GPU_TESTS) ## time of each product, latency, memory, energy of the three models on a GPU, in build/out/gpu
 	$(Q)BIN=$(BIN) TESTS=$(B)/tests tests/gpu/bench.sh $(BUILD)/out/gpu || [ $$? -eq 3 ]
+
+# Speed of single kernels, for people (tests/bench/kernels.c).
+$(B)/tests/bench/kernels: $(B)/tests/bench/kernels.o $(LIBENGINE)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+.PHONY: bench-kernels
+bench-kernels: $(B)/tests/bench/kernels ## speed of the CPU backend's products, as CSV
+	$(Q)$< $(shell nproc)

@@ -20,7 +20,7 @@ struct args {
 
 static const struct cli_option options[] = {
     CLI_TEXTS(struct args, models, CLI_INPUT, "model", 'm', "SOURCE", "model; may be repeated; none: only the machine's ceilings"),
-    CLI_TEXTS(struct args, isas, CLI_RECIPE, "isa", 0, "NAME", "instruction set: auto (default), scalar, avx2, avx512; may be repeated"),
+    CLI_TEXTS(struct args, isas, CLI_RECIPE, "isa", 0, "NAME", "instruction set: auto (default), scalar, avx2, avx512, avx512bf16; may be repeated"),
     CLI_TEXTS(struct args, peers, CLI_RECIPE, "peer", 0, "COMMAND", "another program that runs the same model (see PEERS); may be repeated"),
     CLI_INTS(struct args, prefill, CLI_RECIPE, "prefill", 0, "N,...", "128,512,2048", 1, 1 << 20, "prompt lengths (tokens)"),
     CLI_INTS(struct args, decode, CLI_RECIPE, "decode", 0, "N,...", "1,8,16", 1, 4096, "sequences that are decoded together"),

@@ -40,7 +40,7 @@ static const struct cli_option options[] = {
     CLI_REAL(struct args, idle_s, CLI_RECIPE, "idle-s", 0, "S", "60", 0.01, 86400, "length of each idle window (s); under 60 only with --draft"),
     CLI_INT(struct args, decode_max_tok, CLI_RECIPE, "decode-max-tok", 0, "N", "1024", 2, 1 << 20, "most tokens a sequence decodes before it starts again (tokens)"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = what a step takes)"),
-    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512, avx512bf16"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_TEXT(struct args, meter, CLI_RUN, "meter", 0, "SOURCE", "auto", "auto, nvml, rapl, none, or trace:FILE (CSV of t_ns and energy_uj or power_uw)"),
     CLI_TEXT(struct args, nvml_lib, CLI_RUN, "nvml-lib", 0, "FILE", NULL, "NVML library (default: libnvidia-ml.so.1)"),

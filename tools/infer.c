@@ -42,7 +42,7 @@ static const struct cli_option options[] = {
              "most memory for K and V; requests wait for it; 0 is what --parallel of the longest take"),
     CLI_CHOICE(struct args, prefix_reuse, CLI_RUN, "prefix-reuse", 0, "off|on", "off",
                "keep K and V within that memory, for requests that begin with the same tokens: same bits, less time"),
-    CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    CLI_TEXT(struct args, isa, CLI_RUN, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512, avx512bf16"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RUN),
     CLI_CHOICE(struct args, numerics, CLI_RECIPE, "numerics", 0, "exact|fast", "exact", "arithmetic contract"),
     CLI_FLAG(struct args, yarn_truncate, CLI_RECIPE, "yarn-truncate", 0,

@@ -32,7 +32,7 @@ static const struct cli_option options[] = {
     CLI_INT(struct args, warmup, CLI_RECIPE, "warmup", 0, "N", "3", 0, 100000, "unmeasured requests of each cell before the first block (at least the concurrency, unless 0)"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = what a step takes)"),
     CLI_FLAG(struct args, chat, CLI_RECIPE, "chat", 0, "prompts are one user message in the model's chat format, of --in-tok tokens with its markup"),
-    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512, avx512bf16"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_TEXT(struct args, requests_out, CLI_OUTPUT, "requests-out", 0, "FILE", NULL, "one row a request (integers, ns)"),
     CLI_TEXT(struct args, events_out, CLI_OUTPUT, "events-out", 0, "FILE", NULL, "one row a token (integers, ns)"),

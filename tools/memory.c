@@ -27,7 +27,7 @@ static const struct cli_option options[] = {
     CLI_INTS(struct args, contexts, CLI_RECIPE, "contexts", 0, "N,...", "512,1024,2048,4096", 1, 1 << 24, "context lengths (tokens); the slope needs 4"),
     CLI_INTS(struct args, batches, CLI_RECIPE, "batches", 'b', "N,...", "1", 1, 4096, "sequences held at once"),
     CLI_INT(struct args, prefill_chunk, CLI_RECIPE, "prefill-chunk", 0, "N", "0", 0, 1 << 20, "most prompt tokens of one sequence in a step (0 = what a step takes)"),
-    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512"),
+    CLI_TEXT(struct args, isa, CLI_RECIPE, "isa", 0, "NAME", "auto", "instruction set: auto, scalar, avx2, avx512, avx512bf16"),
     DRIVE_BACKEND_OPTIONS(struct args, CLI_RECIPE),
     CLI_FLAG(struct args, draft, CLI_RECIPE, "draft", 0, "mark the rows draft=1"),
     CLI_END,

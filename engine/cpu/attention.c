@@ -19,19 +19,23 @@ struct store {
     uint16_t *head16; // (workers, head_dim)
 };
 
-static void write_k(uint32_t *page, size_t slot, const uint16_t *v, size_t h)
+/* The half of a tile's words at (place, lane). Rows on different threads write different halves. */
+static uint16_t *half_at(uint32_t *tile, size_t place, size_t lane)
 {
-    uint32_t *tile = page + slot / TILE * (h / 2 * TILE) + slot % TILE;
-    for (size_t i = 0; i < h; i += 2)
-        tile[i / 2 * TILE] = (uint32_t)v[i] | (uint32_t)v[i + 1] << 16;
+    return (uint16_t *)tile + (place / 2 * TILE + lane) * 2 + place % 2;
 }
 
-// two positions share a word; written as halves, so that rows on two threads do not meet
-static void write_v(uint32_t *page, size_t slot, const uint16_t *v, size_t h)
+static void write_k(const struct store *s, uint32_t *page, size_t slot, const uint16_t *v)
 {
-    uint16_t *half = (uint16_t *)page + (slot & 1);
-    for (size_t i = 0; i < h; i++)
-        half[((i / TILE * TILE + slot / 2) * TILE + i % TILE) * 2] = v[i];
+    uint32_t *tile = page + slot / TILE * (kv_k_dim(s->kv) / 2 * TILE);
+    for (size_t i = 0; i < s->a->head_dim; i++)
+        *half_at(tile, tile_place(s->k->order, i), slot % TILE) = v[i];
+}
+
+static void write_v(const struct store *s, uint32_t *page, size_t slot, const uint16_t *v)
+{
+    for (size_t i = 0; i < s->a->head_dim; i++)
+        *half_at(page + i / TILE * (PAGE_POS / 2 * TILE), tile_place(s->k->order, slot), i % TILE) = v[i];
 }
 
 // items are (row, head) pairs, heads counted through q, k and v
@@ -69,9 +73,9 @@ static void store_heads(void *ctx, struct cpu_worker *w, size_t from, size_t to)
         if (head < a->n_heads)
             memcpy(s->q + t * s->ldq + head * h, x16, h * sizeof *x16);
         else if (is_v)
-            write_v(kv_v(s->kv, s->layer, seq, pos, head - a->n_heads - a->n_kv_heads), pos % PAGE_POS, x16, h);
+            write_v(s, kv_v(s->kv, s->layer, seq, pos, head - a->n_heads - a->n_kv_heads), pos % PAGE_POS, x16);
         else
-            write_k(kv_k(s->kv, s->layer, seq, pos, head - a->n_heads), pos % PAGE_POS, x16, h);
+            write_k(s, kv_k(s->kv, s->layer, seq, pos, head - a->n_heads), pos % PAGE_POS, x16);
     }
 }
 
@@ -111,8 +115,10 @@ enum status cpu_qkv_store(struct backend *base, struct kv *kv, size_t layer, con
 
 /* One worker's buffers for the query heads of one kv head (a group). */
 struct bench {
-    float *q;        // (group, h)
-    float *s;        // (group, KEY_BLOCK) scores, then p
+    uint8_t *q;      // (group, kv_k_dim) staged
+    float *s;        // (group, KEY_BLOCK) scores
+    uint16_t *p;     // (group, KEY_BLOCK)
+    uint8_t *ps;     // (group, KEY_BLOCK) p staged
     float *ob;       // (group, hp) one block's output; hp = head_dim rounded up to 16
     float *o;        // (group, hp) merged output
     float *m, *l;    // (group) merged maximum and denominator
@@ -136,31 +142,46 @@ static struct bench bench_of(const struct attend *c, size_t worker)
     size_t g = worker * c->group;
     size_t h = c->a->head_dim;
     const struct bench *f = &c->first;
-    return (struct bench){.q = f->q + g * h,      .s = f->s + g * KEY_BLOCK, .ob = f->ob + g * c->hp,
-                          .o = f->o + g * c->hp,  .m = f->m + g,             .l = f->l + g,
-                          .mb = f->mb + g,        .lb = f->lb + g,           .y = f->y + worker * h};
+    return (struct bench){.q = f->q + g * kv_k_dim(c->kv) * c->k->staged_b,
+                          .s = f->s + g * KEY_BLOCK,
+                          .p = f->p + g * KEY_BLOCK,
+                          .ps = f->ps + g * KEY_BLOCK * c->k->staged_b,
+                          .ob = f->ob + g * c->hp,
+                          .o = f->o + g * c->hp,
+                          .m = f->m + g,
+                          .l = f->l + g,
+                          .mb = f->mb + g,
+                          .lb = f->lb + g,
+                          .y = f->y + worker * h};
 }
 
 /* One key block, keys [from, to) visible: s, then p, then ob, mb, lb of every head of the group. */
 static bool block(const struct attend *c, const struct bench *w, size_t seq, size_t head, size_t from, size_t to)
 {
-    size_t h = c->a->head_dim;
     size_t base = from / KEY_BLOCK * KEY_BLOCK;
     size_t first = from / PAGE_POS * PAGE_POS;
     bool good = true;
+    size_t tile_b = kv_k_dim(c->kv) * TILE * sizeof(uint16_t);
+    struct dot d = {.format = TILE_BF16, .m = c->group, .tile_b = tile_b, .n_tiles = PAGE_POS / TILE, .n = kv_k_dim(c->kv),
+                    .x = w->q, .ldx = kv_k_dim(c->kv), .ldc = KEY_BLOCK};
     memset(w->s, 0, c->group * KEY_BLOCK * sizeof *w->s);
     for (size_t pos = first; pos < to; pos += PAGE_POS) {
-        const uint32_t *k = kv_k(c->kv, c->layer, seq, pos, head);
-        for (size_t half = 0; half < PAGE_POS; half += TILE)
-            c->k->dot_bf16(k + half * (h / 2), h / 2, w->q, h, c->group, w->s + (pos - base) + half, KEY_BLOCK);
+        d.w = (const uint8_t *)kv_k(c->kv, c->layer, seq, pos, head);
+        d.c = w->s + (pos - base);
+        c->k->dot(&d);
     }
-    for (size_t i = 0; i < c->group; i++)
-        good = c->k->softmax(w->s + i * KEY_BLOCK, from - base, to - base, c->a->scale, &w->mb[i], &w->lb[i]) && good;
+    for (size_t i = 0; i < c->group; i++) {
+        good = c->k->softmax(w->s + i * KEY_BLOCK, from - base, to - base, c->a->scale, w->p + i * KEY_BLOCK, &w->mb[i],
+                             &w->lb[i]) && good;
+        c->k->stage(w->p + i * KEY_BLOCK, KEY_BLOCK, w->ps + i * KEY_BLOCK * c->k->staged_b);
+    }
     memset(w->ob, 0, c->group * c->hp * sizeof *w->ob);
+    d = (struct dot){.format = TILE_BF16, .m = c->group, .tile_b = PAGE_POS * TILE * sizeof(uint16_t),
+                     .n_tiles = c->hp / TILE, .n = PAGE_POS, .ldx = KEY_BLOCK, .c = w->ob, .ldc = c->hp};
     for (size_t pos = first; pos < to; pos += PAGE_POS) {
-        const uint32_t *v = kv_v(c->kv, c->layer, seq, pos, head);
-        for (size_t d = 0; d < c->hp; d += TILE)
-            c->k->dot_bf16(v + d * TILE, PAGE_POS / 2, w->s + (pos - base), KEY_BLOCK, c->group, w->ob + d, c->hp);
+        d.w = (const uint8_t *)kv_v(c->kv, c->layer, seq, pos, head);
+        d.x = w->ps + (pos - base) * c->k->staged_b;
+        c->k->dot(&d);
     }
     return good;
 }
@@ -191,7 +212,11 @@ static void attend_items(void *ctx, struct cpu_worker *worker, size_t from, size
         size_t pos = c->a->window && end > c->a->window ? end - c->a->window : 0;
         bool good = true;
         bool started = c->a->sinks != NULL;
-        c->k->expand(c->q + at, c->group * h, w.q);
+        for (size_t i = 0; i < c->group; i++) {
+            uint16_t head16[SEGMENT] = {0}; // a head may end amid 4
+            memcpy(head16, c->q + at + i * h, h * sizeof *head16);
+            c->k->stage(head16, kv_k_dim(c->kv), w.q + i * kv_k_dim(c->kv) * c->k->staged_b);
+        }
         for (size_t i = 0; i < c->group && started; i++) {
             w.m[i] = c->a->sinks[head * c->group + i];
             w.l[i] = 1.0f;
@@ -237,9 +262,10 @@ enum status cpu_attention(struct backend *base, const struct kv *kv, size_t laye
     struct attend c = {.k = b->kernels, .kv = kv, .a = a, .q = q, .rows = rows, .out = out, .layer = layer,
                        .group = a->n_heads / a->n_kv_heads, .hp = kv_dim_tiles(kv) * TILE, .ld = operand_ld(width)};
     size_t heads = pool_size(b->pool) * c.group;
-    void *q32, *sc, *ob, *o, *m, *l, *mb, *lb, *y;
+    void *qs, *sc, *p, *ps, *ob, *o, *m, *l, *mb, *lb, *y;
     const struct cpu_piece pieces[] = {
-        {&q32, heads * a->head_dim, sizeof(float)}, {&sc, heads * KEY_BLOCK, sizeof(float)},
+        {&qs, heads * kv_k_dim(kv), c.k->staged_b}, {&sc, heads * KEY_BLOCK, sizeof(float)},
+        {&p, heads * KEY_BLOCK, sizeof(uint16_t)},  {&ps, heads * KEY_BLOCK, c.k->staged_b},
         {&ob, heads * c.hp, sizeof(float)},         {&o, heads * c.hp, sizeof(float)},
         {&m, heads, sizeof(float)},                 {&l, heads, sizeof(float)},
         {&mb, heads, sizeof(float)},                {&lb, heads, sizeof(float)},
@@ -248,7 +274,7 @@ enum status cpu_attention(struct backend *base, const struct kv *kv, size_t laye
     s = cpu_scratch(b, pieces, sizeof pieces / sizeof pieces[0], err);
     if (s)
         return s;
-    c.first = (struct bench){.q = q32, .s = sc, .ob = ob, .o = o, .m = m, .l = l, .mb = mb, .lb = lb, .y = y};
+    c.first = (struct bench){.q = qs, .s = sc, .p = p, .ps = ps, .ob = ob, .o = o, .m = m, .l = l, .mb = mb, .lb = lb, .y = y};
     for (size_t t = 0; t < rows->n && c.ld > width; t++)
         memset(out + t * c.ld + width, 0, (c.ld - width) * sizeof *out);
     size_t n_keys = 0; // the longest row's

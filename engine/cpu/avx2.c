@@ -79,13 +79,14 @@ static inline float tree(const __m256 c[4])
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
 
-void avx2_expand(const uint16_t *x, size_t n, float *out)
+void avx2_stage(const uint16_t *x, size_t n, void *out)
 {
+    float *y = out;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        _mm256_storeu_ps(out + i, widen8(x + i));
+        _mm256_storeu_ps(y + i, widen8(x + i));
     for (; i < n; i++)
-        out[i] = bf16_to_f32(x[i]);
+        y[i] = bf16_to_f32(x[i]);
 }
 
 bool avx2_operands(const float *x, size_t n, uint16_t *out)
@@ -183,7 +184,7 @@ static inline __m256 visible8(size_t i, size_t from, size_t to) // all ones wher
     return _mm256_castsi256_ps(_mm256_andnot_si256(below, inside));
 }
 
-bool avx2_softmax(float *s, size_t from, size_t to, float scale, float *max, float *sum)
+bool avx2_softmax(float *s, size_t from, size_t to, float scale, uint16_t *out, float *max, float *sum)
 {
     const __m256 inf = _mm256_set1_ps(INFINITY);
     const __m256 minus_inf = _mm256_set1_ps(-INFINITY);
@@ -215,8 +216,7 @@ bool avx2_softmax(float *s, size_t from, size_t to, float scale, float *max, flo
             __m256 p = exp8(_mm256_sub_ps(_mm256_loadu_ps(s + at), _mm256_set1_ps(top)));
             p = _mm256_and_ps(p, visible8(at, from, to));
             c[j] = _mm256_add_ps(c[j], p);
-            __m256i b = operand8(p, &unused);
-            _mm256_storeu_ps(s + at, _mm256_castsi256_ps(_mm256_slli_epi32(b, 16)));
+            store_operands(out + at, operand8(p, &unused));
         }
     }
     *max = top;
@@ -251,123 +251,166 @@ void avx2_combine(const float *w, const float *ys, size_t k, size_t n, float *y)
     }
 }
 
-/* Products: R rows of x against the 16 lanes of a tile, as two halves of 8. R is a constant wherever
- * these are called, so that the accumulators live in registers. */
+/* Products: R rows of x against H halves of tiles, 8 lanes each. R and H are constants wherever dot_rows
+ * is called, R x H <= MAX_SUMS, so that the accumulators live in registers. */
 #define INLINE static inline __attribute__((always_inline))
-enum { MAX_ROWS = 4 };
+enum { MAX_SUMS = 4 };
 
-INLINE void bf16_rows(const uint32_t *w, size_t n_pairs, const float *x, size_t ldx, float *c, size_t ldc, size_t R)
+/* Low and high bytes of the bf16 of each 4-bit code. */
+struct code_table {
+    __m256i low, high;
+};
+
+INLINE struct code_table code_table(enum tile_format f)
 {
-    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
-    for (size_t half = 0; half < TILE; half += LANES) {
-        __m256 sum[MAX_ROWS];
+    __m128i low = _mm_setr_epi8(0, 0, -128, -64, 0, 64, -128, -64, 0, 0, -128, -64, 0, 64, -128, -64);
+    __m128i high = _mm_setr_epi8(0, 63, 63, 63, 64, 64, 64, 64, -128, -65, -65, -65, -64, -64, -64, -64);
+    if (f == TILE_Q4_0) {
+        low = _mm_setr_epi8(0, -32, -64, -96, -128, 64, 0, -128, 0, -128, 0, 64, -128, -96, -64, -32);
+        high = _mm_setr_epi8(-63, -64, -64, -64, -64, -64, -64, -65, 0, 63, 64, 64, 64, 64, 64, 64);
+    }
+    return (struct code_table){_mm256_broadcastsi128_si256(low), _mm256_broadcastsi128_si256(high)};
+}
+
+INLINE __m256 int8_values(const uint8_t *codes)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)codes)));
+}
+
+/* Multiply inputs i and i + 1 of R rows with their weights, given as words of two bf16 or as fp32. */
+INLINE void step(__m256 even, __m256 odd, const float *x, size_t ldx, __m256 *e, __m256 *o, size_t stride, size_t R)
+{
 #pragma GCC unroll 4
-        for (size_t r = 0; r < R; r++)
-            sum[r] = _mm256_loadu_ps(c + r * ldc + half);
-        for (size_t begin = 0; begin < n_pairs; begin += BLOCK / 2) {
-            size_t end = begin + BLOCK / 2 < n_pairs ? begin + BLOCK / 2 : n_pairs;
-            __m256 e[MAX_ROWS], o[MAX_ROWS];
+    for (size_t r = 0; r < R; r++) {
+        e[r * stride] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r * ldx), even, e[r * stride]);
+        o[r * stride] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r * ldx + 1), odd, o[r * stride]);
+    }
+}
+
+INLINE void step_pair(__m256i pair, const float *x, size_t ldx, __m256 *e, __m256 *o, size_t stride, size_t R)
+{
+    step(_mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)),
+         _mm256_castsi256_ps(_mm256_and_si256(pair, _mm256_set1_epi32((int)0xffff0000u))), x, ldx, e, o, stride, R);
+}
+
+/* The 8 places of group g of a block, for one half of a tile: w at the half's first lane, x at the group. */
+INLINE void step_group(enum tile_format f, const uint8_t *w, size_t g, struct code_table table, const float *x, size_t ldx,
+                       __m256 *e, __m256 *o, size_t stride, size_t R)
+{
+    if (f == TILE_BF16) {
 #pragma GCC unroll 4
-            for (size_t r = 0; r < R; r++)
-                e[r] = o[r] = _mm256_setzero_ps();
-            for (size_t p = begin; p < end; p++) {
-                __m256i word = _mm256_loadu_si256((const __m256i *)(const void *)(w + p * TILE + half));
-                __m256 even = _mm256_castsi256_ps(_mm256_slli_epi32(word, 16));
-                __m256 odd = _mm256_castsi256_ps(_mm256_and_si256(word, high));
+        for (size_t i = 4 * g; i < 4 * g + 4; i++)
+            step_pair(_mm256_loadu_si256((const __m256i *)(const void *)(w + i * 64)), x + 2 * (i - 4 * g), ldx, e, o, stride, R);
+    } else if (f == TILE_Q8_0) {
 #pragma GCC unroll 4
-                for (size_t r = 0; r < R; r++) {
-                    e[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r * ldx + 2 * p), even, e[r]);
-                    o[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(x + r * ldx + 2 * p + 1), odd, o[r]);
-                }
-            }
-#pragma GCC unroll 4
-            for (size_t r = 0; r < R; r++)
-                sum[r] = _mm256_add_ps(sum[r], _mm256_add_ps(e[r], o[r]));
+        for (size_t i = 8 * g; i < 8 * g + 8; i += 2)
+            step(int8_values(w + i * TILE), int8_values(w + i * TILE + TILE), x + (i - 8 * g), ldx, e, o, stride, R);
+    } else { // the low nibbles of a word's bytes are places 0 2 1 3, the high ones 4 6 5 7
+        const __m256i nibbles = _mm256_set1_epi8(15);
+        const __m256i odd_bytes = _mm256_set1_epi16((short)0xff00);
+        __m256i word = _mm256_loadu_si256((const __m256i *)(const void *)(w + g * 64));
+#pragma GCC unroll 2
+        for (size_t i = 0; i < 8; i += 4, x += 4) {
+            __m256i code = _mm256_and_si256(i ? _mm256_srli_epi16(word, 4) : word, nibbles);
+            __m256i low = _mm256_shuffle_epi8(table.low, code);
+            __m256i high = _mm256_shuffle_epi8(table.high, code);
+            step_pair(_mm256_blendv_epi8(low, _mm256_slli_epi16(high, 8), odd_bytes), x, ldx, e, o, stride, R);
+            step_pair(_mm256_blendv_epi8(_mm256_srli_epi16(low, 8), high, odd_bytes), x + 2, ldx, e, o, stride, R);
         }
-#pragma GCC unroll 4
-        for (size_t r = 0; r < R; r++)
-            _mm256_storeu_ps(c + r * ldc + half, sum[r]);
     }
 }
 
-static void dot_bf16(const uint32_t *w, size_t n_pairs, const float *x, size_t ldx, size_t m, float *c, size_t ldc)
+INLINE __m256 lane_scales(enum tile_format f, const uint8_t *scales)
 {
-    for (; m >= 4; m -= 4, x += 4 * ldx, c += 4 * ldc)
-        bf16_rows(w, n_pairs, x, ldx, c, ldc, 4);
-    if (m >= 2) {
-        bf16_rows(w, n_pairs, x, ldx, c, ldc, 2);
-        m -= 2, x += 2 * ldx, c += 2 * ldc;
-    }
-    if (m)
-        bf16_rows(w, n_pairs, x, ldx, c, ldc, 1);
-}
-
-/* Code i of each word: 3 bits of magnitude pick from a table, the fourth becomes the sign. */
-INLINE __m256 e2m1(__m256i word, int i, __m256 table)
-{
-    __m256 v = _mm256_permutevar8x32_ps(table, _mm256_srli_epi32(word, 4 * i));
-    __m256i sign = _mm256_and_si256(_mm256_slli_epi32(word, 28 - 4 * i), _mm256_set1_epi32((int)0x80000000u));
-    return _mm256_xor_ps(v, _mm256_castsi256_ps(sign));
-}
-
-INLINE __m256 scale8(const uint8_t *scales)
-{
+    if (f != TILE_MXFP4)
+        return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)scales));
     __m256i b = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)scales));
     __m256i nan = _mm256_cmpeq_epi32(b, _mm256_set1_epi32(255));
     __m256i v = _mm256_or_si256(_mm256_slli_epi32(b, 23), _mm256_and_si256(nan, _mm256_set1_epi32(0x00400000)));
     return _mm256_castsi256_ps(v);
 }
 
-INLINE void mxfp4_rows(const uint32_t *codes, const uint8_t *scales, size_t n_blocks, const float *x, size_t ldx,
-                       float *c, size_t ldc, size_t R)
+INLINE void dot_rows(const struct dot *d, enum tile_format f, size_t half, size_t row, size_t R, size_t H)
 {
-    const __m256 table = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
-    for (size_t half = 0; half < TILE; half += LANES) {
-        __m256 sum[MAX_ROWS];
+    const struct code_table table = code_table(f);
+    const size_t lane_b = f == TILE_Q8_0 ? 1 : 4;                      // from lane to lane
+    const size_t scale_lane_b = f == TILE_MXFP4 ? 1 : 2;
+    const uint8_t *w[MAX_SUMS];
+    const uint8_t *scales[MAX_SUMS];
+    const float *x = (const float *)d->x + row * d->ldx;
+    float *c = d->c + row * d->ldc + half * LANES;
+    __m256 sum[MAX_SUMS], e[MAX_SUMS], o[MAX_SUMS];
 #pragma GCC unroll 4
-        for (size_t r = 0; r < R; r++)
-            sum[r] = _mm256_loadu_ps(c + r * ldc + half);
-        for (size_t b = 0; b < n_blocks; b++) {
-            __m256 e[MAX_ROWS], o[MAX_ROWS];
+    for (size_t h = 0; h < H; h++) {
+        const uint8_t *tile = d->w + (half + h) / 2 * d->tile_b;
+        w[h] = tile + (half + h) % 2 * LANES * lane_b;
+        scales[h] = tile + d->n / BLOCK * tile_code_b(f) + (half + h) % 2 * LANES * scale_lane_b;
+    }
 #pragma GCC unroll 4
-            for (size_t r = 0; r < R; r++)
-                e[r] = o[r] = _mm256_setzero_ps();
-            for (size_t g = b * BLOCK / 8; g < (b + 1) * BLOCK / 8; g++) {
-                __m256i word = _mm256_loadu_si256((const __m256i *)(const void *)(codes + g * TILE + half));
+    for (size_t i = 0; i < R * H; i++)
+        sum[i] = _mm256_loadu_ps(c + i / H * d->ldc + i % H * LANES);
+    for (size_t k = 0; k < d->n; k += BLOCK, x += BLOCK) {
+        size_t n = f == TILE_BF16 && d->n - k < BLOCK ? d->n - k : BLOCK;
 #pragma GCC unroll 4
-                for (int i = 0; i < 8; i += 2) {
-                    __m256 even = e2m1(word, i, table);
-                    __m256 odd = e2m1(word, i + 1, table);
-                    const float *at = x + g * 8 + (size_t)i;
+        for (size_t i = 0; i < R * H; i++)
+            e[i] = o[i] = _mm256_setzero_ps();
+        for (size_t g = 0; g < n / 8; g++) {
 #pragma GCC unroll 4
-                    for (size_t r = 0; r < R; r++) {
-                        e[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at + r * ldx), even, e[r]);
-                        o[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(at + r * ldx + 1), odd, o[r]);
-                    }
-                }
-            }
-            __m256 scale = scale8(scales + b * TILE + half);
+            for (size_t h = 0; h < H; h++)
+                step_group(f, w[h], g, table, x + 8 * g, d->ldx, e + h, o + h, H, R);
+        }
+        for (size_t i = n / 8 * 8; f == TILE_BF16 && i < n; i += 2)
 #pragma GCC unroll 4
-            for (size_t r = 0; r < R; r++)
-                sum[r] = _mm256_add_ps(sum[r], _mm256_mul_ps(_mm256_add_ps(e[r], o[r]), scale));
+            for (size_t h = 0; h < H; h++)
+                step_pair(_mm256_loadu_si256((const __m256i *)(const void *)(w[h] + i * 32)), x + i, d->ldx, e + h, o + h, H,
+                          R);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < R * H; i++) {
+            __m256 block = _mm256_add_ps(e[i], o[i]);
+            if (f == TILE_BF16) // a power of two is exact, fused or not
+                sum[i] = _mm256_add_ps(sum[i], block);
+            else
+                sum[i] = _mm256_fmadd_ps(block, lane_scales(f, scales[i % H]), sum[i]);
         }
 #pragma GCC unroll 4
-        for (size_t r = 0; r < R; r++)
-            _mm256_storeu_ps(c + r * ldc + half, sum[r]);
+        for (size_t h = 0; h < H; h++) {
+            w[h] += tile_code_b(f);
+            scales[h] += tile_scale_b(f);
+        }
     }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < R * H; i++)
+        _mm256_storeu_ps(c + i / H * d->ldc + i % H * LANES, sum[i]);
 }
 
-static void dot_mxfp4(const uint32_t *codes, const uint8_t *scales, size_t n_blocks, const float *x, size_t ldx,
-                      size_t m, float *c, size_t ldc)
+INLINE void dot_format(const struct dot *d, enum tile_format f)
 {
-    for (; m >= 4; m -= 4, x += 4 * ldx, c += 4 * ldc)
-        mxfp4_rows(codes, scales, n_blocks, x, ldx, c, ldc, 4);
-    if (m >= 2) {
-        mxfp4_rows(codes, scales, n_blocks, x, ldx, c, ldc, 2);
-        m -= 2, x += 2 * ldx, c += 2 * ldc;
+    size_t row = 0;
+    for (size_t half = 0; half < 2 * d->n_tiles; half += 2) {
+        for (row = 0; row + 4 <= d->m; row += 4) {
+            dot_rows(d, f, half, row, 4, 1);
+            dot_rows(d, f, half + 1, row, 4, 1);
+        }
+        for (; row + 2 <= d->m; row += 2)
+            dot_rows(d, f, half, row, 2, 2);
     }
-    if (m)
-        mxfp4_rows(codes, scales, n_blocks, x, ldx, c, ldc, 1);
+    if (row == d->m)
+        return;
+    size_t half = 0;
+    for (; half + 4 <= 2 * d->n_tiles; half += 4)
+        dot_rows(d, f, half, row, 1, 4);
+    for (; half < 2 * d->n_tiles; half += 2)
+        dot_rows(d, f, half, row, 1, 2);
+}
+
+static void dot(const struct dot *d)
+{
+    switch (d->format) {
+    case TILE_BF16: dot_format(d, TILE_BF16); break;
+    case TILE_MXFP4: dot_format(d, TILE_MXFP4); break;
+    case TILE_Q8_0: dot_format(d, TILE_Q8_0); break;
+    case TILE_Q4_0: dot_format(d, TILE_Q4_0); break;
+    }
 }
 
 const struct cpu_kernels cpu_avx2_kernels = {
@@ -375,9 +418,10 @@ const struct cpu_kernels cpu_avx2_kernels = {
 #ifdef ASSAY_WRONG_SEGMENT_ORDER
     .wrong_segments = true,
 #endif
-    .dot_bf16 = dot_bf16,
-    .dot_mxfp4 = dot_mxfp4,
-    .expand = avx2_expand,
+    .order = ORDER_PAIRS,
+    .staged_b = sizeof(float),
+    .stage = avx2_stage,
+    .dot = dot,
     .operands = avx2_operands,
     .sum_squares = avx2_sum_squares,
     .norm_scale = avx2_norm_scale,

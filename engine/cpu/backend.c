@@ -26,12 +26,16 @@ static void work(void *arg, size_t worker, size_t n_workers)
     }
 }
 
+enum { SHARES = 16 }; // of each worker, so that one which is late takes fewer
+
 void cpu_run(struct cpu_backend *b, size_t n, size_t item_work,
              void (*fn)(void *, struct cpu_worker *, size_t, size_t), void *ctx)
 {
     if (n == 0)
         return;
     size_t grain = b->grain / (item_work ? item_work : 1);
+    size_t even = n / (SHARES * pool_size(b->pool)); // neighbouring items read neighbouring weights
+    grain = grain > even ? grain : even;
     grain = grain ? grain : 1;
     if (n <= grain || pool_size(b->pool) == 1) {
         unsigned saved = pool_numeric_env_enter();

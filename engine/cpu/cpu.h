@@ -62,7 +62,6 @@ static inline void cpu_fault(const struct rows *rows, size_t t, size_t layer, en
 }
 
 /* weights.c: a matrix in tiles (kernels.h). */
-enum tile_format { TILE_BF16, TILE_MXFP4 };
 struct matrix {
     enum tile_format format; // what has no tile of its own, and MXFP4 with extreme scales, is kept as BF16
     size_t n_rows, n_cols;
@@ -73,6 +72,13 @@ struct matrix {
     size_t bytes;
     bool cached;          // data is the cache's
 };
+
+/* cpu_segment - where the segment that begins with block b lies in a tile. */
+static inline const uint8_t *cpu_segment(const struct matrix *m, size_t tile, size_t b)
+{
+    return m->data + tile * m->tile_b + b * (tile_code_b(m->format) + tile_scale_b(m->format));
+}
+
 enum status cpu_cache_open(struct backend *b, const char *dir, const char *key, struct err *err);
 enum status cpu_cache_finish(struct backend *b, struct err *err);
 enum status cpu_matrix_new(struct backend *b, struct matrix **out, const struct matrix_source *src,
@@ -90,12 +96,34 @@ enum status cpu_embed(struct backend *b, const struct table *table, const int32_
                       size_t d, struct err *err);
 
 /* linear.c */
-enum { PASS_ROWS = 512 }; // rows that one pass over the tiles serves: bounds the scratch of a long chunk
+enum {
+    PASS_ROWS = 512,   // rows that one pass over the tiles serves: bounds the scratch of a long chunk
+    STRIP_TILES = 4,
+    STRIP_LANES = STRIP_TILES * TILE,
+    PRODUCT_ROWS = 64 // rows of one product
+};
+struct product_room {
+    float total[PRODUCT_ROWS * STRIP_LANES], part[PRODUCT_ROWS * STRIP_LANES];
+};
 
-/* cpu_product - total[t][lane] = canonical dots of one tile with m rows of x: segments of 512 inputs,
- * each from +0, added ascending from the first. total, part (m, TILE). Counts bytes and dots in w. */
-void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct matrix *a, size_t tile,
-                 const float *x, size_t ldx, size_t m, float *total, float *part);
+/* Some neighbouring tiles of a matrix: an item of work. */
+struct strip {
+    const struct matrix *a;
+    size_t tile, n_tiles;
+    size_t r0, n;         // their rows
+    const uint8_t *ahead; // the tiles that the worker takes next, or NULL
+};
+size_t cpu_strips(const struct matrix *a, size_t n_tiles); // items of n_tiles tiles
+struct strip cpu_strip(const struct matrix *a, size_t n_tiles, size_t i);
+
+/* cpu_strip_tiles - how many tiles an item should have, of n_tiles in all. */
+size_t cpu_strip_tiles(const struct cpu_backend *b, size_t n_tiles);
+
+/* cpu_product - room->total[t][lane] = canonical dots of a strip with up to PRODUCT_ROWS rows of staged x:
+ * segments of 512 inputs, each from +0, added ascending from the first. Counts dots in w, bytes not. */
+void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct strip *s, const void *x, size_t ldx,
+                 size_t m, struct product_room *room);
+
 enum status cpu_linear(struct backend *b, const struct matrix *w, const uint16_t *x, size_t n, const float *bias,
                        bool add, float *y, struct err *err);
 
@@ -116,7 +144,7 @@ enum status cpu_moe(struct backend *b, const struct moe *m, const uint16_t *x, s
                     const float *weights, const struct rows *rows, size_t layer, float *y, struct err *err);
 
 /* kv.c: pages of PAGE_POS positions of one layer, all kv heads. Within a page, kv head after kv head:
- * K, 2 tiles of 16 positions by head_dim inputs; then V, ceil(head_dim / 16) tiles by 32 positions. */
+ * K, 2 tiles of 16 positions by kv_k_dim inputs; then V, ceil(head_dim / 16) tiles by 32 positions. */
 enum { PAGE_POS = KV_PAGE_POS };
 struct kv {
     struct cpu_backend *owner;
@@ -140,15 +168,21 @@ static inline size_t kv_dim_tiles(const struct kv *kv)
     return (kv->head_dim + TILE - 1) / TILE;
 }
 
+/* kv_k_dim - inputs of a K tile: head_dim rounded up to what dot() takes. */
+static inline size_t kv_k_dim(const struct kv *kv)
+{
+    return (kv->head_dim + 3) & ~(size_t)3;
+}
+
 /* kv_k, kv_v - one head's part of the page that holds position pos, under the terms of kv_page_of. */
 static inline uint32_t *kv_k(const struct kv *kv, size_t layer, size_t seq, size_t pos, size_t head)
 {
     uint32_t *page = kv->data[kv_page_of(&kv->pages, layer, seq, pos)];
-    return page + head * (kv->head_dim * TILE + kv_dim_tiles(kv) * TILE * TILE);
+    return page + head * (kv_k_dim(kv) * TILE + kv_dim_tiles(kv) * TILE * TILE);
 }
 static inline uint32_t *kv_v(const struct kv *kv, size_t layer, size_t seq, size_t pos, size_t head)
 {
-    return kv_k(kv, layer, seq, pos, head) + kv->head_dim * TILE;
+    return kv_k(kv, layer, seq, pos, head) + kv_k_dim(kv) * TILE;
 }
 
 /* attention.c */

@@ -16,31 +16,84 @@
  * element type, but weights and scratch are 64-byte aligned for speed.
  *
  * Layout of a product's weights. A tile holds TILE = 16 output rows ("lanes"). Its K inputs lie in
- * blocks of BLOCK = 32, zero-padded.
- *   bf16:  word [k/2][lane] = row lane's inputs k (low half) and k+1 (high half), k even:
- *          1024 bytes a block, 64 bytes a pair of inputs.
- *   mxfp4: word [k/8][lane] = row lane's 8 codes k..k+7, code k in the lowest nibble: 256 bytes a
- *          block; the scale bytes [block][lane] follow after the codes of the whole tile.
- * K and V pages of the cache use the bf16 form: K with lanes = positions and inputs = head_dim, V with
- * lanes = head_dim and inputs = positions. */
+ * blocks of BLOCK = 32, zero-padded, and its blocks in segments of 16, the last one shorter. A segment is
+ * first the codes of its blocks, then their scales [block][lane], so a tile is read as one stream:
+ *   bf16:       word [place/2][lane]: the halves are the places 2i (low) and 2i + 1; no scales.
+ *   q8_0:       byte [place][lane]; scales are halves.
+ *   mxfp4,q4_0: word [place/8][lane]: place 8g + 2j + s is the nibble at bit tile_shift(j) of half s of word g,
+ *               so that one shift puts a pair of codes at the bottom of the two halves, and the low
+ *               nibbles come before the high ones; scales are bytes (mxfp4) or halves (q4_0).
+ * Which input stands at a place of its block depends on the instruction set (enum tile_order): the
+ * products of two neighbouring places must be what one instruction adds up in the canonical order.
+ * K and V pages of the cache use the bf16 form without padding: K with lanes = positions and inputs =
+ * head_dim, V with lanes = head_dim and inputs = the page's positions. */
 enum { TILE = 16, BLOCK = 32, SEGMENT = 512, SEGMENT_BLOCKS = SEGMENT / BLOCK, KEY_BLOCK = 256, N_CHAINS = 32 };
+
+enum tile_format { TILE_BF16, TILE_MXFP4, TILE_Q8_0, TILE_Q4_0 };
+
+/* tile_code_b, tile_scale_b - bytes of one block of a tile. */
+static inline size_t tile_code_b(enum tile_format f)
+{
+    return f == TILE_BF16 ? 2 * TILE * BLOCK : f == TILE_Q8_0 ? TILE * BLOCK : TILE * BLOCK / 2;
+}
+static inline size_t tile_scale_b(enum tile_format f)
+{
+    return f == TILE_BF16 ? 0 : f == TILE_MXFP4 ? TILE : 2 * TILE;
+}
+
+enum tile_order {
+    ORDER_PAIRS, /* place i holds input i: halves of a word go to the two chains (AMX; any FMA) */
+    ORDER_CHAINS /* of 4 inputs, places 2 0 3 1: a word is two steps of one chain, high half first (VDPBF16PS) */
+};
+
+/* tile_input - the input that stands at a place; a permutation within each group of 4. */
+static inline size_t tile_input(enum tile_order order, size_t place)
+{
+    return order == ORDER_PAIRS ? place : (place & ~(size_t)3) | (0x72u >> (place % 4 * 2) & 3u);
+}
+
+/* tile_place - its inverse. */
+static inline size_t tile_place(enum tile_order order, size_t input)
+{
+    return order == ORDER_PAIRS ? input : (input & ~(size_t)3) | (0x8du >> (input % 4 * 2) & 3u);
+}
+
+static inline unsigned tile_shift(size_t j)
+{
+    return (unsigned)(j % 2 * 8 + j / 2 * 4); /* 0 8 4 12 */
+}
+
+/* Products of n_tiles adjacent tiles with m rows: n inputs of one segment, a multiple of BLOCK, for bf16
+ * of 4. */
+struct dot {
+    enum tile_format format;
+    const uint8_t *w; /* the segment in the first tile */
+    size_t tile_b;    /* bytes from tile to tile */
+    size_t n_tiles, n;
+    const void *x; /* (m, ldx) staged inputs */
+    size_t ldx, m;
+    float *c; /* c[t * ldc + 16 tile + lane] */
+    size_t ldc;
+    const uint8_t *ahead; /* what will be read of the first tile, or its successor, next: for prefetching; or NULL */
+};
 
 struct cpu_kernels {
     const char *isa;
     /* Test-only build ASSAY_WRONG_SEGMENT_ORDER (false in every other): segments descending into one
      * running sum, because two segment sums would commute. */
     bool wrong_segments;
+    enum tile_order order;
+    size_t staged_b; /* bytes of a staged input */
 
-    /* c[t][lane] = c[t][lane] + (e + o) for each block of inputs in ascending order, e and o being the
-     * block's two fused chains from zero (numerics.md). x (m, ldx) holds operands widened to fp32.
-     * n_pairs = inputs / 2; the last block may be short (as if padded with zeros). */
-    void (*dot_bf16)(const uint32_t *w, size_t n_pairs, const float *x, size_t ldx, size_t m, float *c, size_t ldc);
-    /* The same over MXFP4 codes, (e + o) * scale in place of e + o. Scale byte 255 is NaN. */
-    void (*dot_mxfp4)(const uint32_t *codes, const uint8_t *scales, size_t n_blocks, const float *x, size_t ldx,
-                      size_t m, float *c, size_t ldc);
+    /* out = n bf16 inputs as dot() reads them: widened to fp32, or in the order of the tiles' places. n is
+     * a multiple of 4. */
+    void (*stage)(const uint16_t *x, size_t n, void *out);
+    /* For each row, lane and block of inputs in ascending order, e and o being the block's two fused
+     * chains from zero over the codes (numerics.md):
+     *   bf16: c = c + (e + o);  mxfp4: c = c + (e + o) * scale;  q8_0, q4_0: c = fmaf(scale, e + o, c).
+     * A last block of fewer inputs is one padded with zeros. Scale byte 255 is NaN. */
+    void (*dot)(const struct dot *d);
 
-    /* out = the fp32 values of n bf16. */
-    void (*expand)(const uint16_t *x, size_t n, float *out);
     /* out = bf16_operand(x); what is not in range becomes 0. Returns false if there was such a value. */
     bool (*operands)(const float *x, size_t n, uint16_t *out);
     /* sum of x^2 in 32 fused chains by index mod 32, halving tree. */
@@ -52,10 +105,10 @@ struct cpu_kernels {
     /* out[i] = operand(act(z[2i], z[2i+1])), i < n_ff; false as operands(). */
     bool (*glu)(const struct glu *g, const float *z, size_t n_ff, uint16_t *out);
     /* One key block: s[from..to) are raw scores of the visible keys (index = position mod KEY_BLOCK).
-     * *max = max of s * scale, p = exp(s * scale - max), *sum = chains of p by position mod 32, then
-     * s = the fp32 value of operand(p), and 0 for masked keys of every 32-key group that has a visible
-     * one. Returns false when a visible score is not finite. */
-    bool (*softmax)(float *s, size_t from, size_t to, float scale, float *max, float *sum);
+     * *max = max of s * scale, p = exp(s * scale - max), *sum = chains of p by position mod 32, out =
+     * operand(p), and 0 for masked keys of every 32-key group that has a visible one. s is used up.
+     * Returns false when a visible score is not finite. */
+    bool (*softmax)(float *s, size_t from, size_t to, float scale, uint16_t *out, float *max, float *sum);
     /* o = fmaf(o, a, p * b). */
     void (*merge)(float *o, float a, const float *p, float b, size_t n);
     /* y = y + acc, acc = fmaf(w[j], ys[j], acc) from +0 over ascending j < k; ys (k, n). */
@@ -65,6 +118,7 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_ref_kernels;
 extern const struct cpu_kernels cpu_avx2_kernels;
 extern const struct cpu_kernels cpu_avx512_kernels;
+extern const struct cpu_kernels cpu_avx512bf16_kernels;
 
 /* cpu_kernels_select - the table for "auto" or a name; ERR_USAGE, ERR_DEVICE as cpu_backend_new. */
 enum status cpu_kernels_select(const struct cpu_kernels **out, const char *isa, struct err *err);

@@ -53,7 +53,7 @@ enum status cpu_kv_new(struct backend *b, struct kv **out, const struct kv_shape
     kv->owner = cpu_of(b);
     kv->n_kv_heads = shape->n_kv_heads;
     kv->head_dim = shape->head_dim;
-    size_t head_b = (kv->head_dim + kv_dim_tiles(kv) * TILE) * PAGE_POS * 2;
+    size_t head_b = (kv_k_dim(kv) + kv_dim_tiles(kv) * TILE) * PAGE_POS * 2;
     if (!size_mul(head_b, kv->n_kv_heads, &kv->page_b)) {
         s = err_set(err, ERR_MEMORY, "key-value cache: %zu heads overflow", kv->n_kv_heads);
         goto fail;

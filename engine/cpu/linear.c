@@ -2,74 +2,100 @@
 
 #include "cpu/cpu.h"
 
-/* Products. Weight tiles are the outer loop and rows the inner one, so that a tile is fetched from
- * memory once for all rows; within a tile, segments are outer, so that 16 KiB of weights stay in the
- * first cache while the rows pass by. Threads divide tiles, never K. */
+/* Products. Groups of tiles are the outer loop, so that weights come from memory once for all rows; then
+ * blocks of rows that stay in the second cache with the group's weights; then segments, whose weights stay in
+ * the first cache while the rows pass by. Threads divide tiles, never K. */
 
-void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct matrix *a, size_t tile,
-                 const float *x, size_t ldx, size_t m, float *total, float *part)
+size_t cpu_strips(const struct matrix *a, size_t n_tiles)
 {
-    const uint8_t *data = a->data + tile * a->tile_b;
-    const uint8_t *scales = data + a->n_blocks * TILE * BLOCK / 2; // MXFP4
+    return (a->n_tiles + n_tiles - 1) / n_tiles;
+}
+
+struct strip cpu_strip(const struct matrix *a, size_t n_tiles, size_t i)
+{
+    struct strip s = {.a = a, .tile = i * n_tiles};
+    s.n_tiles = a->n_tiles - s.tile < n_tiles ? a->n_tiles - s.tile : n_tiles;
+    s.r0 = s.tile * TILE;
+    s.n = a->n_rows - s.r0 < s.n_tiles * TILE ? a->n_rows - s.r0 : s.n_tiles * TILE;
+    return s;
+}
+
+size_t cpu_strip_tiles(const struct cpu_backend *b, size_t n_tiles)
+{
+    return n_tiles < 4 * STRIP_TILES * pool_size(b->pool) ? 1 : STRIP_TILES;
+}
+
+void cpu_product(const struct cpu_kernels *k, struct cpu_worker *w, const struct strip *s, const void *x, size_t ldx,
+                 size_t m, struct product_room *room)
+{
+    const struct matrix *a = s->a;
     size_t n_segments = (a->n_blocks + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
+    struct dot d = {.format = a->format, .tile_b = a->tile_b, .n_tiles = s->n_tiles, .ldx = ldx, .m = m,
+                    .ldc = STRIP_LANES};
     for (size_t i = 0; i < n_segments; i++) {
         size_t block = (k->wrong_segments ? n_segments - 1 - i : i) * SEGMENT_BLOCKS;
         size_t n = a->n_blocks - block < SEGMENT_BLOCKS ? a->n_blocks - block : SEGMENT_BLOCKS;
-        float *c = i == 0 || k->wrong_segments ? total : part;
-        if (i == 0 || c == part)
-            memset(c, 0, m * TILE * sizeof *c);
-        if (a->format == TILE_BF16)
-            k->dot_bf16((const uint32_t *)(const void *)(data + block * TILE * BLOCK * 2), n * BLOCK / 2,
-                        x + block * BLOCK, ldx, m, c, TILE);
-        else
-            k->dot_mxfp4((const uint32_t *)(const void *)(data + block * TILE * BLOCK / 2), scales + block * TILE, n,
-                         x + block * BLOCK, ldx, m, c, TILE);
-        if (c == part)
-            for (size_t j = 0; j < m * TILE; j++)
-                total[j] = total[j] + part[j];
+        d.c = i == 0 || k->wrong_segments ? room->total : room->part;
+        if (i == 0 || d.c == room->part)
+            for (size_t t = 0; t < m; t++)
+                memset(d.c + t * STRIP_LANES, 0, s->n_tiles * TILE * sizeof *d.c);
+        d.w = cpu_segment(a, s->tile, block);
+        d.x = (const uint8_t *)x + block * BLOCK * k->staged_b;
+        d.n = n * BLOCK;
+        d.ahead = block + n < a->n_blocks ? cpu_segment(a, s->tile, block + n) : s->ahead;
+        k->dot(&d);
+        for (size_t t = 0; t < m && d.c == room->part; t++)
+            for (size_t j = t * STRIP_LANES; j < t * STRIP_LANES + s->n_tiles * TILE; j++)
+                room->total[j] = room->total[j] + room->part[j];
     }
-    w->weight_bytes_read += a->tile_b;
-    w->dots += m * (a->n_rows - tile * TILE < TILE ? a->n_rows - tile * TILE : TILE);
+    w->dots += m * s->n;
 }
 
 struct linear {
     const struct cpu_kernels *k;
     const struct matrix *a;
     const uint16_t *x16;
-    float *x; // (m, ld) widened
+    uint8_t *x; // (m, ld) staged
     size_t ld, m;
     const float *bias;
     bool add;
-    float *y;     // (m, n_rows)
-    float *total; // (workers, m, TILE)
-    float *part;
+    float *y; // (m, n_rows)
+    size_t strip_tiles;
+    struct product_room *room; // (workers)
 };
 
-static void widen(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+static void stage(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
     (void)w;
     struct linear *l = ctx;
-    l->k->expand(l->x16 + from * l->ld, (to - from) * l->ld, l->x + from * l->ld);
+    l->k->stage(l->x16 + from * l->ld, (to - from) * l->ld, l->x + from * l->ld * l->k->staged_b);
 }
 
-static void tiles(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+static void put_rows(const struct linear *l, const struct strip *s, size_t row, size_t m, const float *total)
+{
+    for (size_t t = 0; t < m; t++, total += STRIP_LANES) {
+        float *y = l->y + (row + t) * l->a->n_rows + s->r0;
+        for (size_t i = 0; i < s->n; i++) {
+            float r = l->bias ? total[i] + l->bias[s->r0 + i] : total[i];
+            y[i] = l->add ? y[i] + r : r;
+        }
+    }
+}
+
+static void strips(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
     struct linear *l = ctx;
-    float *total = l->total + w->index * l->m * TILE;
-    float *part = l->part + w->index * l->m * TILE;
-    size_t n_rows = l->a->n_rows;
-    for (size_t tile = from; tile < to; tile++) {
-        cpu_product(l->k, w, l->a, tile, l->x, l->ld, l->m, total, part);
-        size_t r0 = tile * TILE;
-        size_t n = n_rows - r0 < TILE ? n_rows - r0 : TILE;
-        for (size_t t = 0; t < l->m; t++) {
-            float *y = l->y + t * n_rows + r0;
-            const float *v = total + t * TILE;
-            for (size_t i = 0; i < n; i++) {
-                float r = l->bias ? v[i] + l->bias[r0 + i] : v[i];
-                y[i] = l->add ? y[i] + r : r;
-            }
+    struct product_room *room = l->room + w->index;
+    for (size_t i = from; i < to; i++) {
+        struct strip s = cpu_strip(l->a, l->strip_tiles, i);
+        if (i + 1 < to)
+            s.ahead = cpu_segment(l->a, s.tile + s.n_tiles, 0);
+        for (size_t row = 0; row < l->m; row += PRODUCT_ROWS) {
+            size_t m = l->m - row < PRODUCT_ROWS ? l->m - row : PRODUCT_ROWS;
+            cpu_product(l->k, w, &s, l->x + row * l->ld * l->k->staged_b, l->ld, m, room);
+            put_rows(l, &s, row, m, room->total);
         }
+        w->weight_bytes_read += s.n_tiles * l->a->tile_b;
     }
 }
 
@@ -77,27 +103,25 @@ enum status cpu_linear(struct backend *base, const struct matrix *w, const uint1
                        bool add, float *y, struct err *err)
 {
     struct cpu_backend *b = cpu_of(base);
-    size_t workers = pool_size(b->pool);
     size_t pass = n < PASS_ROWS ? n : PASS_ROWS;
     struct linear l = {.k = b->kernels, .a = w, .ld = w->n_blocks * BLOCK, .bias = bias, .add = add};
-    void *widened, *total, *part;
+    void *staged, *room;
     const struct cpu_piece pieces[] = {
-        {&widened, pass, l.ld * sizeof(float)},
-        {&total, workers * pass, TILE * sizeof(float)},
-        {&part, workers * pass, TILE * sizeof(float)},
+        {&staged, pass, l.ld * b->kernels->staged_b},
+        {&room, pool_size(b->pool), sizeof(struct product_room)},
     };
-    enum status s = cpu_scratch(b, pieces, 3, err);
+    enum status s = cpu_scratch(b, pieces, 2, err);
     if (s)
         return s;
-    l.x = widened;
-    l.total = total;
-    l.part = part;
+    l.x = staged;
+    l.room = room;
     for (size_t t = 0; t < n; t += pass) {
         l.m = n - t < pass ? n - t : pass;
+        l.strip_tiles = cpu_strip_tiles(b, w->n_tiles);
         l.x16 = x + t * l.ld;
         l.y = y + t * w->n_rows;
-        cpu_run(b, l.m, l.ld / 4, widen, &l);
-        cpu_run(b, w->n_tiles, l.m * l.ld * TILE, tiles, &l);
+        cpu_run(b, l.m, l.ld / 4, stage, &l);
+        cpu_run(b, cpu_strips(w, l.strip_tiles), l.strip_tiles * l.m * l.ld * TILE, strips, &l);
     }
     return OK;
 }

@@ -96,12 +96,13 @@ struct pass {
     const float *weights;
     float *y;
     size_t *begin; // (E + 1)
-    size_t *tile0; // (E + 1) first work item of an expert
+    size_t *item0; // (E + 1) first work item of an expert
+    size_t strip_tiles; // of an item
     uint32_t *pair; // (n * k) row * k + slot
-    float *x;      // (n * k, ldx)
-    float *act;    // (n * k, ldf)
+    uint8_t *x;    // (n * k, ldx) staged
+    uint8_t *act;  // (n * k, ldf) staged
     float *ys;     // (n * k, d)
-    float *total, *part; // (workers, n * k, TILE): forced ids may name one expert twice
+    struct product_room *room; // (workers)
 };
 
 static void group_rows(struct pass *p)
@@ -112,27 +113,19 @@ static void group_rows(struct pass *p)
         p->begin[p->ids[i] + 1]++;
     for (size_t e = 0; e < p->m->n_experts; e++)
         p->begin[e + 1] += p->begin[e];
-    size_t *at = p->tile0; // not needed yet
+    size_t *at = p->item0; // not needed yet
     memcpy(at, p->begin, (p->m->n_experts + 1) * sizeof *at);
     for (size_t i = 0; i < p->n * k; i++)
         p->pair[at[p->ids[i]]++] = (uint32_t)i;
 }
 
-// work items of one phase: the tiles of every expert that has rows
+// work items of one phase: the strips of every expert that has rows
 static size_t count_items(struct pass *p, struct matrix *const *matrices)
 {
-    p->tile0[0] = 0;
+    p->item0[0] = 0;
     for (size_t e = 0; e < p->m->n_experts; e++)
-        p->tile0[e + 1] = p->tile0[e] + (p->begin[e + 1] > p->begin[e] ? matrices[e]->n_tiles : 0);
-    return p->tile0[p->m->n_experts];
-}
-
-static size_t expert_of(const struct pass *p, size_t item)
-{
-    size_t e = 0;
-    while (p->tile0[e + 1] <= item)
-        e++;
-    return e;
+        p->item0[e + 1] = p->item0[e] + (p->begin[e + 1] > p->begin[e] ? cpu_strips(matrices[e], p->strip_tiles) : 0);
+    return p->item0[p->m->n_experts];
 }
 
 static void gather(void *ctx, struct cpu_worker *w, size_t from, size_t to)
@@ -140,53 +133,72 @@ static void gather(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     (void)w;
     struct pass *p = ctx;
     for (size_t i = from; i < to; i++)
-        p->k->expand(p->x16 + p->pair[i] / p->m->n_used * p->ldx, p->ldx, p->x + i * p->ldx);
+        p->k->stage(p->x16 + p->pair[i] / p->m->n_used * p->ldx, p->ldx, p->x + i * p->ldx * p->k->staged_b);
 }
 
-// gate_up and the activation: a tile's 16 interleaved rows are 8 units of the expert
-static void up_tiles(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+/* Work item i of a phase, and which expert it belongs to. */
+static struct strip item_at(const struct pass *p, struct matrix *const *matrices, size_t i, size_t *expert)
 {
-    struct pass *p = ctx;
-    float *total = p->total + w->index * p->n * p->m->n_used * TILE;
-    float *part = p->part + w->index * p->n * p->m->n_used * TILE;
-    size_t f = p->m->n_ff;
-    for (size_t item = from; item < to; item++) {
-        size_t e = expert_of(p, item);
-        size_t tile = item - p->tile0[e];
-        size_t m = p->begin[e + 1] - p->begin[e];
-        size_t u0 = tile * TILE / 2;
-        size_t n = f - u0 < TILE / 2 ? f - u0 : TILE / 2;
-        const float *bias = p->m->gate_up_bias + e * 2 * f + 2 * u0;
-        cpu_product(p->k, w, p->m->gate_up[e], tile, p->x + p->begin[e] * p->ldx, p->ldx, m, total, part);
-        for (size_t t = 0; t < m; t++) {
-            float *z = total + t * TILE;
-            uint16_t a[TILE / 2];
-            for (size_t i = 0; i < 2 * n; i++)
-                z[i] = z[i] + bias[i];
-            if (!p->k->glu(&p->m->glu, z, n, a))
-                cpu_fault(p->rows, p->row0 + p->pair[p->begin[e] + t] / p->m->n_used, p->layer, FAULT_MLP);
-            p->k->expand(a, n, p->act + (p->begin[e] + t) * p->ldf + u0);
+    *expert = 0;
+    while (p->item0[*expert + 1] <= i)
+        ++*expert;
+    return cpu_strip(matrices[*expert], p->strip_tiles, i - p->item0[*expert]);
+}
+
+/* The items of one phase with the pairs of their experts, a block of rows at a time. */
+static void run_items(const struct pass *p, struct cpu_worker *w, struct matrix *const *matrices, const uint8_t *x,
+                      size_t ldx, size_t from, size_t to,
+                      void (*put)(const struct pass *, const struct strip *, size_t expert, size_t pair, size_t m, float *))
+{
+    struct product_room *room = p->room + w->index;
+    for (size_t i = from; i < to; i++) {
+        size_t e, next;
+        struct strip s = item_at(p, matrices, i, &e);
+        if (i + 1 < to) {
+            struct strip after = item_at(p, matrices, i + 1, &next);
+            s.ahead = cpu_segment(after.a, after.tile, 0);
         }
+        for (size_t pair = p->begin[e]; pair < p->begin[e + 1]; pair += PRODUCT_ROWS) {
+            size_t m = p->begin[e + 1] - pair < PRODUCT_ROWS ? p->begin[e + 1] - pair : PRODUCT_ROWS;
+            cpu_product(p->k, w, &s, x + pair * ldx * p->k->staged_b, ldx, m, room);
+            put(p, &s, e, pair, m, room->total);
+        }
+        w->weight_bytes_read += s.n_tiles * s.a->tile_b;
     }
 }
 
-static void down_tiles(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+// gate_up's results through the activation: interleaved rows 2i and 2i + 1 are unit i of the expert
+static void put_units(const struct pass *p, const struct strip *s, size_t expert, size_t pair, size_t m, float *z)
 {
-    struct pass *p = ctx;
-    float *total = p->total + w->index * p->n * p->m->n_used * TILE;
-    float *part = p->part + w->index * p->n * p->m->n_used * TILE;
-    for (size_t item = from; item < to; item++) {
-        size_t e = expert_of(p, item);
-        size_t tile = item - p->tile0[e];
-        size_t m = p->begin[e + 1] - p->begin[e];
-        size_t r0 = tile * TILE;
-        size_t n = p->d - r0 < TILE ? p->d - r0 : TILE;
-        const float *bias = p->m->down_bias + e * p->d + r0;
-        cpu_product(p->k, w, p->m->down[e], tile, p->act + p->begin[e] * p->ldf, p->ldf, m, total, part);
-        for (size_t t = 0; t < m; t++)
-            for (size_t i = 0; i < n; i++)
-                p->ys[p->pair[p->begin[e] + t] * p->d + r0 + i] = total[t * TILE + i] + bias[i];
+    const float *bias = p->m->gate_up_bias + expert * 2 * p->m->n_ff + s->r0;
+    for (size_t j = pair; j < pair + m; j++, z += STRIP_LANES) {
+        uint16_t a[STRIP_LANES / 2] = {0};
+        for (size_t i = 0; i < s->n; i++)
+            z[i] = z[i] + bias[i];
+        if (!p->k->glu(&p->m->glu, z, s->n / 2, a))
+            cpu_fault(p->rows, p->row0 + p->pair[j] / p->m->n_used, p->layer, FAULT_MLP);
+        p->k->stage(a, s->n_tiles * TILE / 2, p->act + (j * p->ldf + s->r0 / 2) * p->k->staged_b);
     }
+}
+
+static void up_items(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    const struct pass *p = ctx;
+    run_items(p, w, p->m->gate_up, p->x, p->ldx, from, to, put_units);
+}
+
+static void put_outputs(const struct pass *p, const struct strip *s, size_t expert, size_t pair, size_t m, float *y)
+{
+    const float *bias = p->m->down_bias + expert * p->d + s->r0;
+    for (size_t j = pair; j < pair + m; j++, y += STRIP_LANES)
+        for (size_t i = 0; i < s->n; i++)
+            p->ys[p->pair[j] * p->d + s->r0 + i] = y[i] + bias[i];
+}
+
+static void down_items(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    const struct pass *p = ctx;
+    run_items(p, w, p->m->down, p->act, p->ldf, from, to, put_outputs);
 }
 
 static void combine_rows(void *ctx, struct cpu_worker *w, size_t from, size_t to)
@@ -204,27 +216,28 @@ enum status cpu_moe(struct backend *base, const struct moe *m, const uint16_t *x
     struct cpu_backend *b = cpu_of(base);
     size_t n = rows->n < MOE_PASS_ROWS ? rows->n : MOE_PASS_ROWS;
     size_t pairs = n * m->n_used;
-    size_t workers = pool_size(b->pool);
     struct pass p = {.k = b->kernels, .m = m, .rows = rows, .d = d, .layer = layer, .ldx = operand_ld(d),
                      .ldf = operand_ld(m->n_ff)};
-    void *begin, *tile0, *pair, *x32, *act, *ys, *total, *part;
+    void *begin, *item0, *pair, *staged, *act, *ys, *room;
     const struct cpu_piece pieces[] = {
-        {&begin, m->n_experts + 1, sizeof(size_t)}, {&tile0, m->n_experts + 1, sizeof(size_t)},
-        {&pair, pairs, sizeof(uint32_t)},           {&x32, pairs, p.ldx * sizeof(float)},
-        {&act, pairs, p.ldf * sizeof(float)},       {&ys, pairs, d * sizeof(float)},
-        {&total, workers * pairs, TILE * sizeof(float)}, {&part, workers * pairs, TILE * sizeof(float)},
+        {&begin, m->n_experts + 1, sizeof(size_t)},
+        {&item0, m->n_experts + 1, sizeof(size_t)},
+        {&pair, pairs, sizeof(uint32_t)},
+        {&staged, pairs, p.ldx * p.k->staged_b},
+        {&act, pairs, p.ldf * p.k->staged_b},
+        {&ys, pairs, d * sizeof(float)},
+        {&room, pool_size(b->pool), sizeof(struct product_room)},
     };
     enum status s = cpu_scratch(b, pieces, sizeof pieces / sizeof pieces[0], err);
     if (s)
         return s;
     p.begin = begin;
-    p.tile0 = tile0;
+    p.item0 = item0;
     p.pair = pair;
-    p.x = x32;
+    p.x = staged;
     p.act = act;
     p.ys = ys;
-    p.total = total;
-    p.part = part;
+    p.room = room;
     for (p.row0 = 0; p.row0 < rows->n; p.row0 += n) {
         p.n = rows->n - p.row0 < n ? rows->n - p.row0 : n;
         p.x16 = x + p.row0 * p.ldx;
@@ -232,12 +245,13 @@ enum status cpu_moe(struct backend *base, const struct moe *m, const uint16_t *x
         p.weights = weights + p.row0 * m->n_used;
         p.y = y + p.row0 * d;
         group_rows(&p);
-        memset(p.act, 0, p.n * m->n_used * p.ldf * sizeof *p.act); // the padding behind f
+        memset(p.act, 0, p.n * m->n_used * p.ldf * p.k->staged_b); // the padding behind f
         size_t n_pairs = p.n * m->n_used;
         size_t rows_each = (n_pairs + m->n_experts - 1) / m->n_experts; // of one expert, on average
+        p.strip_tiles = cpu_strip_tiles(b, m->down[0]->n_tiles * n_pairs / rows_each);
         cpu_run(b, n_pairs, p.ldx / 4, gather, &p);
-        cpu_run(b, count_items(&p, m->gate_up), rows_each * p.ldx * TILE, up_tiles, &p);
-        cpu_run(b, count_items(&p, m->down), rows_each * p.ldf * TILE, down_tiles, &p);
+        cpu_run(b, count_items(&p, m->gate_up), p.strip_tiles * rows_each * p.ldx * TILE, up_items, &p);
+        cpu_run(b, count_items(&p, m->down), p.strip_tiles * rows_each * p.ldf * TILE, down_items, &p);
         cpu_run(b, p.n, d * m->n_used, combine_rows, &p);
     }
     return OK;

@@ -3,6 +3,7 @@
 
 #include "base/fmath.h"
 #include "cpu/kernels.h"
+#include "quant/quant.h"
 
 /* The scalar twin: what each kernel means, in C for baseline x86-64. numerics.md is the law. Where it
  * leaves a choice, the choice is made here (or in the file named) and every other backend follows:
@@ -36,27 +37,6 @@ static float chain_tree(float c[N_CHAINS])
     return c[0];
 }
 
-static void dot_bf16(const uint32_t *w, size_t n_pairs, const float *x, size_t ldx, size_t m, float *c, size_t ldc)
-{
-    for (size_t t = 0; t < m; t++) {
-        for (size_t lane = 0; lane < TILE; lane++) {
-            float sum = c[t * ldc + lane];
-            for (size_t begin = 0; begin < n_pairs; begin += BLOCK / 2) {
-                size_t end = begin + BLOCK / 2 < n_pairs ? begin + BLOCK / 2 : n_pairs;
-                float e = 0.0f;
-                float o = 0.0f;
-                for (size_t p = begin; p < end; p++) {
-                    uint32_t word = w[p * TILE + lane];
-                    e = fmaf(x[t * ldx + 2 * p], bf16_to_f32((uint16_t)word), e);
-                    o = fmaf(x[t * ldx + 2 * p + 1], bf16_to_f32((uint16_t)(word >> 16)), o);
-                }
-                sum = sum + (e + o);
-            }
-            c[t * ldc + lane] = sum;
-        }
-    }
-}
-
 static float scale_value(uint8_t byte) // 2^(byte - 127) for 1..254
 {
     uint32_t u = byte == 255 ? 0x7fc00000u : (uint32_t)byte << 23;
@@ -65,33 +45,66 @@ static float scale_value(uint8_t byte) // 2^(byte - 127) for 1..254
     return s;
 }
 
-static void dot_mxfp4(const uint32_t *codes, const uint8_t *scales, size_t n_blocks, const float *x, size_t ldx,
-                      size_t m, float *c, size_t ldc)
+/* The code at a place of a block, and the block's scale, for one lane. */
+static float code_value(enum tile_format f, const uint8_t *block, size_t place, size_t lane)
 {
-    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
-                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
-    for (size_t t = 0; t < m; t++) {
-        for (size_t lane = 0; lane < TILE; lane++) {
-            float sum = c[t * ldc + lane];
-            for (size_t b = 0; b < n_blocks; b++) {
+    static const float e2m1[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                   -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    if (f == TILE_BF16) {
+        const uint8_t *v = block + (place / 2 * TILE + lane) * 4 + place % 2 * 2;
+        return bf16_to_f32((uint16_t)(v[0] | v[1] << 8));
+    }
+    if (f == TILE_Q8_0)
+        return (float)(int8_t)block[place * TILE + lane];
+    const uint8_t *v = block + (place / 8 * TILE + lane) * 4 + place % 2 * 2;
+    unsigned code = (unsigned)(v[0] | v[1] << 8) >> tile_shift(place % 8 / 2) & 15u;
+    return f == TILE_MXFP4 ? e2m1[code] : (float)((int)code - 8);
+}
+
+static float block_scale(enum tile_format f, const uint8_t *scales, size_t lane)
+{
+    return f == TILE_MXFP4 ? scale_value(scales[lane])
+                           : f16_to_f32((uint16_t)(scales[2 * lane] | scales[2 * lane + 1] << 8));
+}
+
+static void dot(const struct dot *d)
+{
+    float w[BLOCK];
+    for (size_t row = 0; row < d->n_tiles * TILE; row++) {
+        const uint8_t *codes = d->w + row / TILE * d->tile_b;
+        const uint8_t *scales = codes + d->n / BLOCK * tile_code_b(d->format);
+        for (size_t k = 0; k < d->n; k += BLOCK) {
+            size_t n = d->n - k < BLOCK ? d->n - k : BLOCK;
+            for (size_t i = 0; i < n; i++)
+                w[i] = code_value(d->format, codes + k / BLOCK * tile_code_b(d->format), i, row % TILE);
+            float scale = 1.0f;
+            if (d->format != TILE_BF16)
+                scale = block_scale(d->format, scales + k / BLOCK * tile_scale_b(d->format), row % TILE);
+            for (size_t t = 0; t < d->m; t++) {
+                const float *x = (const float *)d->x + t * d->ldx + k;
+                float *c = d->c + t * d->ldc + row;
                 float e = 0.0f;
                 float o = 0.0f;
-                for (size_t k = 0; k < BLOCK; k += 2) {
-                    uint32_t pair = codes[(b * BLOCK + k) / 8 * TILE + lane] >> (k % 8 * 4);
-                    e = fmaf(x[t * ldx + b * BLOCK + k], value[pair & 15], e);
-                    o = fmaf(x[t * ldx + b * BLOCK + k + 1], value[pair >> 4 & 15], o);
+                for (size_t i = 0; i < n; i += 2) {
+                    e = fmaf(x[i], w[i], e);
+                    o = fmaf(x[i + 1], w[i + 1], o);
                 }
-                sum = sum + (e + o) * scale_value(scales[b * TILE + lane]);
+                if (d->format == TILE_BF16)
+                    *c = *c + (e + o);
+                else if (d->format == TILE_MXFP4)
+                    *c = *c + (e + o) * scale;
+                else
+                    *c = fmaf(scale, e + o, *c);
             }
-            c[t * ldc + lane] = sum;
         }
     }
 }
 
-static void expand(const uint16_t *x, size_t n, float *out)
+static void stage(const uint16_t *x, size_t n, void *out)
 {
+    float *y = out;
     for (size_t i = 0; i < n; i++)
-        out[i] = bf16_to_f32(x[i]);
+        y[i] = bf16_to_f32(x[i]);
 }
 
 static bool operands(const float *x, size_t n, uint16_t *out)
@@ -152,7 +165,7 @@ static bool glu(const struct glu *k, const float *z, size_t n_ff, uint16_t *out)
     return good;
 }
 
-static bool softmax(float *s, size_t from, size_t to, float scale, float *max, float *sum)
+static bool softmax(float *s, size_t from, size_t to, float scale, uint16_t *out, float *max, float *sum)
 {
     bool good = true;
     float top = -INFINITY;
@@ -166,7 +179,7 @@ static bool softmax(float *s, size_t from, size_t to, float scale, float *max, f
     for (size_t i = from / BLOCK * BLOCK; i < end; i++) {
         float p = i >= from && i < to ? fm_exp(s[i] - top) : 0.0f;
         chain[i % N_CHAINS] = chain[i % N_CHAINS] + p;
-        s[i] = bf16_to_f32(bf16_operand(p));
+        out[i] = bf16_operand(p);
     }
     *max = top + 0.0f; // +0 for either zero, whatever the order they were met in
     *sum = chain_tree(chain);
@@ -191,9 +204,10 @@ static void combine(const float *w, const float *ys, size_t k, size_t n, float *
 
 const struct cpu_kernels cpu_ref_kernels = {
     .isa = "scalar",
-    .dot_bf16 = dot_bf16,
-    .dot_mxfp4 = dot_mxfp4,
-    .expand = expand,
+    .order = ORDER_PAIRS,
+    .staged_b = sizeof(float),
+    .stage = stage,
+    .dot = dot,
     .operands = operands,
     .sum_squares = sum_squares,
     .norm_scale = norm_scale,

@@ -19,10 +19,16 @@ static bool is_mxfp4(enum quant q)
     return q == QUANT_MXFP4 || q == QUANT_MXFP4_SPLIT;
 }
 
+static enum tile_format tile_format_of(enum quant q)
+{
+    return is_mxfp4(q) ? TILE_MXFP4 : q == QUANT_Q8_0 ? TILE_Q8_0 : q == QUANT_Q4_0 ? TILE_Q4_0 : TILE_BF16;
+}
+
 struct pack {
     const struct matrix_source *src;
     const struct quant_type *type;
     struct matrix *m;
+    enum tile_order order;
     size_t row_b, scale_row_b; // of the source; scale_row_b: MXFP4_SPLIT only
     uint8_t *scratch;          // (workers, TILE, row_b + scale_row_b) for rows that are not in place
     size_t bad_row; // first row with a bad value, SIZE_MAX if none; its column is found when reporting
@@ -108,13 +114,29 @@ static void note(bool *flag)
     __atomic_store_n(flag, true, __ATOMIC_RELAXED);
 }
 
+/* Where block b of a tile begins, and its scales. */
+struct block_place {
+    uint8_t *codes, *scales;
+};
+
+static struct block_place block_at(const struct matrix *m, size_t tile, size_t b)
+{
+    size_t code_b = tile_code_b(m->format);
+    size_t scale_b = tile_scale_b(m->format);
+    size_t first = b / SEGMENT_BLOCKS * SEGMENT_BLOCKS;
+    size_t n = m->n_blocks - first < SEGMENT_BLOCKS ? m->n_blocks - first : SEGMENT_BLOCKS;
+    uint8_t *segment = m->data + tile * m->tile_b + first * (code_b + scale_b);
+    return (struct block_place){segment + (b - first) * code_b, segment + n * code_b + (b - first) * scale_b};
+}
+
 static void put_bf16(struct pack *p, size_t row, size_t k, uint16_t v)
 {
     unsigned magnitude = v & 0x7fffu;
-    uint16_t *tile = (uint16_t *)(void *)(p->m->data + row / TILE * p->m->tile_b);
+    size_t place = tile_place(p->order, k % BLOCK);
+    uint16_t *block = (uint16_t *)(void *)block_at(p->m, row / TILE, k / BLOCK).codes;
     if (magnitude >= BF16_OPERAND_END)
         note_bad(p, row);
-    tile[(k / 2 * TILE + row % TILE) * 2 + k % 2] = magnitude < BF16_OPERAND_MIN ? 0 : v;
+    block[(place / 2 * TILE + row % TILE) * 2 + place % 2] = magnitude < BF16_OPERAND_MIN ? 0 : v;
 }
 
 static void pack_bf16(void *ctx, struct cpu_worker *w, size_t from, size_t to)
@@ -136,23 +158,52 @@ static void pack_bf16(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     }
 }
 
+static void put_nibble(uint8_t *block, enum tile_order order, size_t lane, size_t input, unsigned code)
+{
+    size_t place = tile_place(order, input);
+    unsigned bit = tile_shift(place % 8 / 2);
+    uint8_t *byte = block + (place / 8 * TILE + lane) * 4 + place % 2 * 2 + bit / 8;
+    *byte = (uint8_t)(*byte | code << bit % 8);
+}
+
 static void pack_mxfp4(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
     struct pack *p = ctx;
     struct matrix *m = p->m;
     for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
         struct stored_row r = get_row(p, row, scratch_of(p, w, row % TILE));
-        uint8_t *tile = m->data + row / TILE * m->tile_b;
-        uint8_t *scales = tile + m->n_blocks * MXFP4_GROUP_B * TILE;
         for (size_t b = 0; b < m->n_blocks; b++) {
             uint8_t codes[MXFP4_GROUP_B];
             unsigned scale = mxfp4_group(p, &r, b, codes);
-            // 4 bytes of 8 inputs are, little-endian, the word the kernels want
-            for (size_t i = 0; i < MXFP4_GROUP_B / 4; i++)
-                memcpy(tile + ((b * MXFP4_GROUP_B / 4 + i) * TILE + row % TILE) * 4, codes + 4 * i, 4);
-            scales[b * TILE + row % TILE] = (uint8_t)scale;
+            struct block_place at = block_at(m, row / TILE, b);
+            for (size_t i = 0; i < BLOCK; i++)
+                put_nibble(at.codes, p->order, row % TILE, i, (unsigned)codes[i / 2] >> (i % 2 * 4) & 15u);
+            at.scales[row % TILE] = (uint8_t)scale;
             if (scale < SCALE_LO || scale > SCALE_HI - 3) // up to there 6 x 2^(s - 127) is below 2^60
                 note(&p->extreme_scale);
+        }
+    }
+}
+
+// Q8_0 and Q4_0: the codes are exact, so only the scale can be no number
+static void pack_scaled(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    struct pack *p = ctx;
+    struct matrix *m = p->m;
+    for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
+        struct stored_row r = get_row(p, row, scratch_of(p, w, row % TILE));
+        for (size_t b = 0; b < m->n_blocks; b++) {
+            const uint8_t *stored = r.data + b * p->type->block_b; // half scale, then codes
+            struct block_place at = block_at(m, row / TILE, b);
+            memcpy(at.scales + row % TILE * 2, stored, 2);
+            if ((stored[1] & 0x7c) == 0x7c)
+                note_bad(p, row);
+            for (size_t i = 0; i < BLOCK; i++) {
+                if (m->format == TILE_Q8_0)
+                    at.codes[tile_place(p->order, i) * TILE + row % TILE] = stored[2 + i];
+                else
+                    put_nibble(at.codes, p->order, row % TILE, i, (unsigned)stored[2 + i % 16] >> (i / 16 * 4) & 15u);
+            }
         }
     }
 }
@@ -261,15 +312,19 @@ static enum status give_back_room(struct cpu_backend *b, struct matrix *m, struc
 static enum status fill(struct cpu_backend *b, struct pack *p, enum tile_format format, struct err *err)
 {
     struct matrix *m = p->m;
-    size_t block_b = format == TILE_BF16 ? TILE * BLOCK * 2 : TILE * (MXFP4_GROUP_B + 1);
     m->format = format;
-    if (!size_mul(m->n_blocks, block_b, &m->tile_b) || !size_add(m->tile_b, 63, &m->tile_b) ||
-        !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes))
+    p->order = b->kernels->order;
+    if (!size_mul(m->n_blocks, tile_code_b(format) + tile_scale_b(format), &m->tile_b) ||
+        !size_add(m->tile_b, 63, &m->tile_b) || !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes))
         return err_set(err, ERR_MEMORY, "matrix '%s': %zu x %zu overflows", p->src->name, m->n_rows, m->n_cols);
     enum status s = take_room(b, m, p->src->name, err);
     if (s)
         return s;
-    cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols, format == TILE_BF16 ? pack_bf16 : pack_mxfp4, p);
+    cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols,
+            format == TILE_BF16    ? pack_bf16
+            : format == TILE_MXFP4 ? pack_mxfp4
+                                   : pack_scaled,
+            p);
     return OK;
 }
 
@@ -292,7 +347,8 @@ static enum status find_tiles(struct cpu_backend *b, struct matrix *m, const cha
 /* The layout's name: raise the number when kernels.h changes what a tile looks like. */
 enum status cpu_cache_open(struct backend *base, const char *dir, const char *key, struct err *err)
 {
-    return tile_cache_open(&cpu_of(base)->cache, dir, key, "cpu1", err);
+    struct cpu_backend *b = cpu_of(base);
+    return tile_cache_open(&b->cache, dir, key, b->kernels->order == ORDER_PAIRS ? "cpu2-pairs" : "cpu2-chains", err);
 }
 
 enum status cpu_cache_finish(struct backend *base, struct err *err)
@@ -319,7 +375,7 @@ enum status cpu_matrix_new(struct backend *base, struct matrix **out, const stru
     if (b->cache && tile_cache_is_full(b->cache))
         s = find_tiles(b, m, src->name, err);
     else if (!(s = prepare(b, &p, err)))
-        s = fill(b, &p, is_mxfp4(src->quant) ? TILE_MXFP4 : TILE_BF16, err);
+        s = fill(b, &p, tile_format_of(src->quant), err);
     if (!s && p.extreme_scale) { // rare: again, and this time each value is checked
         s = give_back_room(b, m, err);
         s = s ? s : fill(b, &p, TILE_BF16, err);
@@ -348,14 +404,15 @@ size_t cpu_matrix_bytes(const struct matrix *m)
     return m->bytes;
 }
 
-/* What has no scales (BF16, or MXFP4 decoded for its extreme scales) gets NaN weights instead. */
+/* BF16 tiles have no scales: they get NaN weights instead. */
 void cpu_matrix_poison(struct matrix *m)
 {
-    for (size_t i = 0; i < m->n_tiles; i++) {
-        uint8_t *tile = m->data + i * m->tile_b;
-        if (m->format == TILE_MXFP4)
-            memset(tile + m->n_blocks * MXFP4_GROUP_B * TILE, MXFP4_SCALE_NAN, m->n_blocks * TILE);
-        else
-            memset(tile, 0xff, m->tile_b);
-    }
+    for (size_t i = 0; i < m->n_tiles; i++)
+        for (size_t b = 0; b < m->n_blocks; b++) {
+            struct block_place at = block_at(m, i, b);
+            if (m->format == TILE_BF16)
+                memset(at.codes, 0xff, tile_code_b(m->format));
+            else
+                memset(at.scales, 0xff, tile_scale_b(m->format)); // a NaN as byte and as half
+        }
 }

@@ -81,7 +81,7 @@ requests "$tmp/many.jsonl" 17 90
 requests "$tmp/some.jsonl" 17 20
 requests "$tmp/few.jsonl" 4 50 # for scalar C, some 40 times slower
 requests "$tmp/least.jsonl" 3 6 # and for the other models on it
-isas=$("$BIN/infer" -m "$tmp/yi-tiny" --isa none --tokens 1 2>&1 | grep -oE 'scalar|avx2|avx512|amx' | sort -u)
+isas=$("$BIN/infer" -m "$tmp/yi-tiny" --isa none --tokens 1 2>&1 | grep -oE 'scalar|avx2|avx512bf16|avx512|amx' | sort -u)
 vector=($(echo "$isas" | grep -v scalar))
 [ ${#vector[@]} -gt 0 ] || vector=(scalar)
 parallels=(1 3 8 17) chunks=(1 7 64 512) memories=(0 512KiB 0 0)

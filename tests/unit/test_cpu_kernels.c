@@ -1,12 +1,13 @@
 #include "cpu_test.h"
 
 #include "cpu/kernels.h"
+#include "quant/quant.h"
 
 /* Every kernel of every instruction set against the scalar twin, bit for bit, odd lengths first, with
  * the values that break naive code: zeros of both signs, subnormals, bounds, infinities, NaN. The twin
  * itself is held against formulas written out here. */
 
-static const struct cpu_kernels *tables[4];
+static const struct cpu_kernels *tables[8];
 
 static int find_tables(void **state)
 {
@@ -55,7 +56,7 @@ static void same(const float *a, const float *b, size_t n) // equal bits, any Na
 static void test_operands(void **state)
 {
     (void)state;
-    float x[LONGEST], back[2][LONGEST];
+    float x[LONGEST], back[LONGEST];
     uint16_t want[LONGEST], got[LONGEST];
     for (size_t i = 0; i < N_LENGTHS; i++) {
         for (int finite = 0; finite < 2; finite++) {
@@ -72,9 +73,14 @@ static void test_operands(void **state)
                 memset(got, 0xee, sizeof got);
                 assert_int_equal(tables[t]->operands(x, n, got), good);
                 assert_memory_equal(got, want, n * sizeof *got);
-                tables[t]->expand(got, n, back[t != 0]);
-                for (size_t j = 0; j < n; j++)
-                    assert_true(back[t != 0][j] == bf16_to_f32(got[j]));
+                size_t staged = n & ~(size_t)3;
+                tables[t]->stage(got, staged, back);
+                for (size_t j = 0; j < staged; j++) {
+                    uint16_t half = got[tile_input(tables[t]->order, j)];
+                    float wide = bf16_to_f32(half);
+                    const uint8_t *at = (const uint8_t *)back + j * tables[t]->staged_b;
+                    assert_memory_equal(at, tables[t]->staged_b == 2 ? (void *)&half : (void *)&wide, tables[t]->staged_b);
+                }
             }
         }
     }
@@ -185,7 +191,8 @@ static void test_softmax(void **state)
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         for (int kind = 0; kind < 5; kind++) {
             size_t from = ranges[i][0], to = ranges[i][1];
-            float s0[256], want[256], s[256];
+            float s0[256], s[256];
+            uint16_t want[256], got[256];
             for (size_t j = 0; j < 256; j++) { // masked keys may hold anything
                 bool see = j >= from && j < to;
                 s0[j] = see ? random_float("score", j) * (kind == 1 ? 60.0f : 3.0f)
@@ -204,17 +211,18 @@ static void test_softmax(void **state)
             float sum = chains_of(p, NULL, 256); // positions mod 32, absolute: masked keys add 0
             for (size_t j = 0; j < 256; j++) {
                 bool touched = j / 32 >= from / 32 && j / 32 <= (to - 1) / 32;
-                want[j] = touched ? bf16_to_f32(bf16_operand(p[j])) : s0[j];
+                want[j] = touched ? bf16_operand(p[j]) : 0xeeee;
             }
             for (size_t t = 0; tables[t]; t++) {
                 float m, l;
                 memcpy(s, s0, sizeof s);
-                assert_int_equal(tables[t]->softmax(s, from, to, scale, &m, &l), good);
+                memset(got, 0xee, sizeof got);
+                assert_int_equal(tables[t]->softmax(s, from, to, scale, got, &m, &l), good);
                 if (!good)
                     continue; // the row has ended
                 assert_true(m == top);
                 same(&l, &sum, 1);
-                same(s, want, 256);
+                assert_memory_equal(got, want, sizeof got);
                 if (kind == 2)
                     assert_false(signbit(m));
             }
@@ -254,49 +262,172 @@ static void test_merge_combine(void **state)
     }
 }
 
-// Short last blocks, accumulation onto c, rows that are not adjacent; and every code under every scale byte.
+/* A segment of up to 5 tiles as plain arrays, and as kernels.h lays it out, written down a second time. */
+enum { TILES = 5, LANES = TILES * TILE, ROWS = 17, LDX = 520, LDC = 100 };
+struct segment {
+    enum tile_format format;
+    size_t n_tiles, n;
+    uint16_t code[LANES][SEGMENT]; // bf16 image, signed byte or nibble
+    uint16_t scale[LANES][SEGMENT / 32];
+};
+
+static void put_block(const struct segment *s, size_t tile, size_t b, enum tile_order order, uint8_t *out)
+{
+    static const size_t chains[4] = {2, 0, 3, 1};
+    static const unsigned bit[4] = {0, 8, 4, 12};
+    size_t at = 0;
+    for (size_t word = 0; word * (s->format == TILE_BF16 ? 2 : s->format == TILE_Q8_0 ? 1 : 8) < 32; word++) {
+        for (size_t lane = 0; lane < TILE; lane++) {
+            const uint16_t *code = s->code[tile * TILE + lane] + b * 32;
+#define AT(place) code[order == ORDER_PAIRS ? (place) : (place) / 4 * 4 + chains[(place) % 4]]
+            if (s->format == TILE_Q8_0) {
+                out[at++] = (uint8_t)AT(word);
+                continue;
+            }
+            unsigned halves[2] = {0, 0};
+            for (size_t i = 0; i < 8 && s->format != TILE_BF16; i++)
+                halves[i % 2] |= (unsigned)AT(8 * word + i) << bit[i / 2];
+            for (size_t half = 0; half < 2; half++, at += 2) {
+                if (s->format == TILE_BF16)
+                    halves[half] = AT(2 * word + half);
+                out[at] = (uint8_t)halves[half];
+                out[at + 1] = (uint8_t)(halves[half] >> 8);
+            }
+        }
+    }
+}
+
+static void put_scales(const struct segment *s, size_t tile, size_t b, uint8_t *out)
+{
+    for (size_t lane = 0; lane < TILE && s->format != TILE_BF16; lane++) {
+        *out++ = (uint8_t)s->scale[tile * TILE + lane][b];
+        if (s->format != TILE_MXFP4)
+            *out++ = (uint8_t)(s->scale[tile * TILE + lane][b] >> 8);
+    }
+}
+
+static float segment_value(const struct segment *s, size_t row, size_t k)
+{
+    unsigned code = s->code[row][k];
+    switch (s->format) {
+    case TILE_BF16: return bf16_to_f32((uint16_t)code);
+    case TILE_Q8_0: return (float)(int8_t)code;
+    case TILE_Q4_0: return (float)code - 8.0f;
+    case TILE_MXFP4: return mxfp4_value(code, 127);
+    }
+    return 0.0f;
+}
+
+static float segment_dot(const struct segment *s, size_t row, const uint16_t *x, float c)
+{
+    for (size_t k = 0; k < s->n; k += 32) {
+        float e = 0.0f, o = 0.0f;
+        for (size_t i = k; i < k + 32 && i < s->n; i += 2) {
+            e = fmaf(bf16_to_f32(x[i]), segment_value(s, row, i), e);
+            o = fmaf(bf16_to_f32(x[i + 1]), segment_value(s, row, i + 1), o);
+        }
+        float block = e + o;
+        unsigned scale = s->scale[row][k / 32];
+        if (s->format == TILE_MXFP4)
+            block = block * (scale == 255 ? NAN : (float)ldexp(1.0, (int)scale - 127));
+        c = s->format == TILE_BF16 || s->format == TILE_MXFP4 ? c + block : fmaf(f16_to_f32((uint16_t)scale), block, c);
+    }
+    return c;
+}
+
+static void check_segment(const struct segment *s, const uint16_t *x, size_t m)
+{
+    static uint8_t w[TILES * (SEGMENT * TILE * 2 + 192)];
+    static float staged[ROWS * LDX], got[ROWS * LDC], want[ROWS * LDC];
+    size_t n_blocks = (s->n + 31) / 32;
+    size_t block_b = s->format == TILE_BF16 ? 1024 : s->format == TILE_Q8_0 ? 512 : 256;
+    size_t scale_b = s->format == TILE_BF16 ? 0 : s->format == TILE_MXFP4 ? 16 : 32;
+    size_t tile_b = n_blocks * (block_b + scale_b) + 64;
+    for (size_t i = 0; i < m * LDC; i++) {
+        size_t row = i % LDC;
+        want[i] = (float)i;
+        if (row < s->n_tiles * TILE)
+            want[i] = segment_dot(s, row, x + i / LDC * LDX, want[i]);
+    }
+    for (size_t t = 0; tables[t]; t++) {
+        for (size_t tile = 0; tile < s->n_tiles; tile++)
+            for (size_t b = 0; b < n_blocks; b++) {
+                put_block(s, tile, b, tables[t]->order, w + tile * tile_b + b * block_b);
+                put_scales(s, tile, b, w + tile * tile_b + n_blocks * block_b + b * scale_b);
+            }
+        tables[t]->stage(x, m * LDX, staged);
+        for (size_t i = 0; i < m * LDC; i++)
+            got[i] = (float)i;
+        const struct dot d = {.format = s->format, .w = w, .tile_b = tile_b, .n_tiles = s->n_tiles, .n = s->n,
+                              .x = staged, .ldx = LDX, .m = m, .c = got, .ldc = LDC, .ahead = m % 2 ? w : NULL};
+        tables[t]->dot(&d);
+        same(got, want, m * LDC); // and nothing but (m, 16 n_tiles) was written
+    }
+}
+
+/* Operands of the whole legal range, and of a few exponents so that sums cancel. */
+static uint16_t any_operand(const struct rng_key *key, uint64_t i)
+{
+    uint64_t r = rng_u64(key, i);
+    if (r % 16 == 0)
+        return 0;
+    unsigned magnitude = r >> 60 ? 0x3f80 + (unsigned)(r >> 16) % 0x180 : 0x2380 + (unsigned)(r >> 16) % (0x5d80 - 0x2380);
+    return (uint16_t)((r >> 8 & 1) << 15 | magnitude);
+}
+
+static void fill_segment(struct segment *s, uint64_t seed)
+{
+    struct rng_key key = rng_key(seed, "segment");
+    uint64_t at = 0;
+    for (size_t row = 0; row < LANES; row++) {
+        for (size_t k = 0; k < SEGMENT; k++, at++) {
+            uint64_t r = rng_u64(&key, at);
+            s->code[row][k] = s->format == TILE_BF16   ? any_operand(&key, at + 1000000)
+                              : s->format == TILE_Q8_0 ? (uint16_t)(r & 255) // -128 too
+                                                       : (uint16_t)(r & 15);
+        }
+        for (size_t b = 0; b < SEGMENT / 32; b++) {
+            uint64_t r = rng_u64(&key, at++);
+            s->scale[row][b] = s->format == TILE_MXFP4 ? (uint16_t)(72 + r % 116)
+                                                       : (uint16_t)((r & 0x8000) | r % 0x7c00); // subnormals too
+        }
+    }
+}
+
 static void test_dots(void **state)
 {
     (void)state;
-    static const size_t pairs[] = {1, 8, 12, 15, 16, 17, 32, 64, 250};
-    enum { M = 17, LDX = 520, LDC = 40 };
-    uint32_t *w = new_mem(250 * TILE, sizeof *w);
-    float *x = new_mem(M * LDX, sizeof *x);
+    static const size_t ns[] = {32, 64, 96, 480, 512, 4, 8, 12, 16, 36, 64, 124}; // from the sixth on: bf16 only
+    static const enum tile_format formats[] = {TILE_BF16, TILE_MXFP4, TILE_Q8_0, TILE_Q4_0};
+    static struct segment s;
+    uint16_t *x = new_mem(ROWS * LDX, sizeof *x);
     struct rng_key key = rng_key(9, "dots");
-    for (size_t i = 0; i < 250 * TILE; i++)
-        w[i] = (uint32_t)bf16_operand(random_float("w even", i)) | (uint32_t)bf16_operand(random_float("w odd", i)) << 16;
-    for (size_t i = 0; i < M * LDX; i++)
-        x[i] = bf16_to_f32(bf16_operand(random_float("x", i)));
-    float c[3][M * LDC];
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        for (size_t m = 1; m <= M; m++) {
-            for (size_t t = 0; tables[t]; t++) {
-                for (size_t j = 0; j < M * LDC; j++)
-                    c[t][j] = (float)j;
-                tables[t]->dot_bf16(w, pairs[i], x, LDX, m, c[t], LDC);
-                assert_memory_equal(c[t], c[0], sizeof c[0]);
+    for (size_t i = 0; i < ROWS * LDX; i++)
+        x[i] = any_operand(&key, i);
+    for (size_t f = 0; f < 4; f++) {
+        for (size_t i = 0; i < (formats[f] == TILE_BF16 ? 12 : 5); i++) {
+            s.format = formats[f];
+            s.n = ns[i];
+            fill_segment(&s, i);
+            for (size_t m = 1; m <= ROWS; m++) {
+                s.n_tiles = 1 + (m + i) % TILES;
+                check_segment(&s, x, m);
             }
-            for (size_t j = 0; j < M * LDC; j++) // nothing but (m, TILE) was written
-                assert_int_equal(c[0][j] == (float)j, j / LDC >= m || j % LDC >= TILE);
+            for (s.n_tiles = 1; s.n_tiles <= TILES; s.n_tiles++)
+                check_segment(&s, x, s.n_tiles == 5 ? 1 : s.n_tiles);
         }
     }
-    uint8_t scales[4 * TILE];
-    for (unsigned s = 0; s < 256; s++) {
-        for (size_t i = 0; i < 16 * TILE; i++)
-            w[i] = (uint32_t)rng_u64(&key, s * 1000 + i);
-        for (size_t i = 0; i < 4 * TILE; i++)
-            scales[i] = s == 255 ? 255 : (uint8_t)(72 + (s * 7 + i) % 116);
-        for (size_t m = 1; m <= M; m += 1 + s % 3) {
-            for (size_t t = 0; tables[t]; t++) {
-                memset(c[t], 0, sizeof c[t]);
-                tables[t]->dot_mxfp4(w, scales, 4, x, LDX, m, c[t], LDC);
-                same(c[t], c[0], M * LDC);
-                for (size_t j = 0; j < TILE && s == 255; j++)
-                    assert_true(isnan(c[t][j]));
-            }
-        }
-    }
-    mem_free(w);
+    s.format = TILE_MXFP4; // what poisoned scales do
+    s.n = 64;
+    s.n_tiles = 2;
+    fill_segment(&s, 0);
+    for (size_t row = 0; row < LANES; row++)
+        s.scale[row][row % 2] = 255;
+    check_segment(&s, x, 9);
+    s.format = TILE_Q8_0;
+    for (size_t row = 0; row < LANES; row++)
+        s.scale[row][row % 2] = 0xffff;
+    check_segment(&s, x, 9);
     mem_free(x);
 }
 

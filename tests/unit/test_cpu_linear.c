@@ -18,7 +18,13 @@ static struct matrix *new_matrix(struct backend *b, const struct matrix_source *
     return m;
 }
 
-static float source_weight(const struct matrix_source *s, size_t row, size_t k)
+static bool is_scaled(enum quant q)
+{
+    return q == QUANT_Q8_0 || q == QUANT_Q4_0;
+}
+
+/* The operand of one weight; *scale: what multiplies its block's sum, of formats that keep it apart. */
+static float source_weight(const struct matrix_source *s, size_t row, size_t k, float *scale)
 {
     size_t part = 0;
     if (s->interleave) {
@@ -30,6 +36,14 @@ static float source_weight(const struct matrix_source *s, size_t row, size_t k)
     }
     const struct matrix_part *p = &s->parts[part];
     float v;
+    if (is_scaled(s->quant)) {
+        size_t block_b = s->quant == QUANT_Q8_0 ? 34 : 18;
+        const uint8_t *block = p->rows.base + (row * (s->n_cols / 32) + k / 32) * block_b;
+        *scale = f16_to_f32((uint16_t)(block[0] | block[1] << 8));
+        if (s->quant == QUANT_Q8_0)
+            return (float)(int8_t)block[2 + k % 32];
+        return (float)(block[2 + k % 16] >> (k % 32 / 16 * 4) & 15) - 8.0f;
+    }
     if (s->quant != QUANT_MXFP4_SPLIT && s->quant != QUANT_BF16) { // any other: fp32, rounded once
         const struct quant_type *type = quant_type(s->quant);
         size_t row_b = 0;
@@ -64,12 +78,13 @@ static float *expected(const struct matrix_source *s, const uint16_t *x, size_t 
     float *y = new_mem(m * n, sizeof *y);
     float *w = new_mem(s->n_cols, sizeof *w);
     float *a = new_mem(s->n_cols, sizeof *a);
+    float *d = new_mem(s->n_cols / 32 + 1, sizeof *d);
     for (size_t r = 0; r < n; r++) {
         for (size_t k = 0; k < s->n_cols; k++)
-            w[k] = source_weight(s, r, k);
+            w[k] = source_weight(s, r, k, &d[k / 32]);
         for (size_t t = 0; t < m; t++) {
             widen_row(x + t * operand_ld(s->n_cols), s->n_cols, a);
-            float v = canonical_dot(a, w, s->n_cols);
+            float v = scaled_dot(a, w, is_scaled(s->quant) ? d : NULL, s->n_cols);
             if (bias)
                 v = v + bias[r];
             y[t * n + r] = y0 ? y0[t * n + r] + v : v;
@@ -77,6 +92,7 @@ static float *expected(const struct matrix_source *s, const uint16_t *x, size_t 
     }
     mem_free(w);
     mem_free(a);
+    mem_free(d);
     return y;
 }
 
@@ -173,6 +189,30 @@ static void test_mxfp4_extremes(void **state)
         check_source(&s, 3);
         mem_free(blocks);
         mem_free(scales);
+    }
+}
+
+// Scales that keep apart: any finite half, negative and subnormal too, and every code, -128 too.
+static void test_scaled(void **state)
+{
+    (void)state;
+    static const size_t ks[] = {32, 96, 512, 544, 2880};
+    for (int q4 = 0; q4 < 2; q4++) {
+        for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++) {
+            for (size_t j = 0; j < sizeof some_rows / sizeof some_rows[0]; j++) {
+                size_t n = some_rows[j], block_b = q4 ? 18 : 34;
+                uint8_t *blocks = random_bytes(q4 ? "q4" : "q8", n * ks[i] / 32 * block_b, 0, 255);
+                for (size_t b = 0; b < n * ks[i] / 32; b++)
+                    blocks[b * block_b + 1] &= b % 3 ? 0xa3 : 0xbb; // exponents below the largest
+                struct matrix_source s = {.name = "w", .quant = q4 ? QUANT_Q4_0 : QUANT_Q8_0, .n_cols = ks[i], .n_parts = 1,
+                                          .parts = {PART(n, blocks, NULL)}};
+                check_source(&s, some_m[(i + j) % 6]);
+                if (ks[i] == 544 && n == 50)
+                    for (size_t m = 0; m < 6; m++)
+                        check_source(&s, some_m[m]);
+                mem_free(blocks);
+            }
+        }
     }
 }
 
@@ -308,6 +348,12 @@ static void test_weight_range(void **state)
                                .parts = {PART(70, blocks, scales)}};
     scales[60 * 2 + 1] = 255;
     expect_range(&s, "row 60 column 32", "scale byte 255");
+    uint8_t *halves = random_bytes("halves", 70 * 2 * 34, 0, 63);
+    struct matrix_source q = {.name = "expert 3", .quant = QUANT_Q8_0, .n_cols = 64, .n_parts = 1,
+                              .parts = {PART(70, halves, NULL)}};
+    halves[(60 * 2 + 1) * 34 + 1] = 0xfc; // minus infinity or NaN
+    expect_range(&q, "row 60 column 32", "found");
+    mem_free(halves);
     memset(blocks, 0, 70 * 32);
     expect_range(&s, "row 60 column 32", "scale byte 255");
     scales[60 * 2 + 1] = 185; // 2^58: 4 is too large, 3 is not
@@ -327,14 +373,15 @@ static void test_poison(void **state)
 {
     (void)state;
     struct err err = ERR_INIT;
-    uint8_t *blocks = random_bytes("blocks", 20 * 32, 0, 255);
+    uint8_t *blocks = random_bytes("blocks", 20 * 2 * 34, 0, 63);
     uint8_t *scales = random_bytes("scales", 20 * 2, 120, 124);
     uint16_t *x = random_operands("x", 9, 64);
     float y[9 * 20];
-    for (int extreme = 0; extreme < 2; extreme++) {
-        scales[3] = extreme ? 10 : 120;
-        struct matrix_source s = {.name = "w", .quant = QUANT_MXFP4_SPLIT, .n_cols = 64, .n_parts = 1,
-                                  .parts = {PART(20, blocks, scales)}};
+    static const enum quant formats[] = {QUANT_MXFP4_SPLIT, QUANT_MXFP4_SPLIT, QUANT_Q8_0, QUANT_Q4_0, QUANT_BF16};
+    for (size_t f = 0; f < 5; f++) {
+        scales[3] = f == 1 ? 10 : 120; // extreme: kept as bf16
+        struct matrix_source s = {.name = "w", .quant = formats[f], .n_cols = formats[f] == QUANT_BF16 ? 32 : 64,
+                                  .n_parts = 1, .parts = {PART(20, blocks, scales)}};
         for (const char *const *isa = cpu_isa_list(); *isa; isa++) {
             struct backend *b = new_backend(*isa, 1);
             struct matrix *m = new_matrix(b, &s);
@@ -487,7 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_bf16),   cmocka_unit_test(test_mxfp4),        cmocka_unit_test(test_mxfp4_extremes),
-        cmocka_unit_test(test_parts), cmocka_unit_test(test_stored_formats),  cmocka_unit_test(test_embed),        cmocka_unit_test(test_weight_range),
+        cmocka_unit_test(test_scaled), cmocka_unit_test(test_parts), cmocka_unit_test(test_stored_formats),  cmocka_unit_test(test_embed),        cmocka_unit_test(test_weight_range),
         cmocka_unit_test(test_poison), cmocka_unit_test(test_batch),        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_isa),
     };
