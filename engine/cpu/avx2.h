@@ -4,6 +4,7 @@
 #include "cpu/kernels.h"
 
 /* The row kernels of avx2.c: AVX-512 uses them as they are, since products are where wider registers pay. */
+bool avx2_pack(const struct pack_plan *plan, const uint8_t *const rows[TILE], uint8_t *codes);
 void avx2_stage(const uint16_t *x, size_t n, void *out);
 bool avx2_operands(const float *x, size_t n, uint16_t *out);
 float avx2_sum_squares(const float *x, size_t n);

@@ -10,6 +10,7 @@ const struct cpu_kernels cpu_avx512_kernels = {
     .wrong_segments = true,
 #endif
     .order = ORDER_PAIRS,
+    .pack = avx2_pack,
     .staged_b = sizeof(float),
     .stage = avx2_stage,
     .dot = dot,

@@ -25,6 +25,7 @@ const struct cpu_kernels cpu_avx512bf16_kernels = {
     .wrong_segments = true,
 #endif
     .order = ORDER_CHAINS,
+    .pack = avx2_pack,
     .staged_b = sizeof(uint16_t),
     .stage = stage,
     .dot = dot,

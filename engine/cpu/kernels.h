@@ -63,6 +63,20 @@ static inline unsigned tile_shift(size_t j)
     return (unsigned)(j % 2 * 8 + j / 2 * 4); /* 0 8 4 12 */
 }
 
+/* How 16 bytes of a stored row become bytes of a tile: what pack() below shuffles by, made once a matrix. */
+enum pack_kind {
+    PACK_BF16,           /* 64 bytes a block */
+    PACK_BYTES,          /* 32 codes of a byte */
+    PACK_NIBBLE_HALVES,  /* 16 bytes: input j in the low nibble of byte j, input j + 16 in its high one (GGUF) */
+    PACK_NIBBLE_PAIRS    /* 16 bytes: inputs 2j and 2j + 1 in byte j (safetensors) */
+};
+struct pack_plan {
+    enum pack_kind kind;
+    uint8_t byte[16];    /* BF16, BYTES: which byte goes to each place; 0x80 + x: none */
+    uint8_t low[2][16];  /* nibbles: which byte of the low [0] and high [1] nibbles gives a byte's low one */
+    uint8_t high[2][16]; /* ... and its high one */
+};
+
 /* Products of n_tiles adjacent tiles with m rows: n inputs of one segment, a multiple of BLOCK, for bf16
  * of 4. */
 struct dot {
@@ -85,6 +99,9 @@ struct cpu_kernels {
     enum tile_order order;
     size_t staged_b; /* bytes of a staged input */
 
+    /* One block of TILE stored rows as the codes of a tile's block, values below 2^-56 as +0. false: a bf16
+     * value of 2^60 or more, or none. NULL: no fast way; the definition is in weights.c. */
+    bool (*pack)(const struct pack_plan *plan, const uint8_t *const rows[TILE], uint8_t *codes);
     /* out = n bf16 inputs as dot() reads them: widened to fp32, or in the order of the tiles' places. n is
      * a multiple of 4. */
     void (*stage)(const uint16_t *x, size_t n, void *out);

@@ -28,7 +28,10 @@ struct pack {
     const struct matrix_source *src;
     const struct quant_type *type;
     struct matrix *m;
+    const struct cpu_kernels *kernels;
     enum tile_order order;
+    struct pack_plan plan; // of the fast way
+    void (*slow)(void *ctx, struct cpu_worker *w, size_t from, size_t to);
     size_t row_b, scale_row_b; // of the source; scale_row_b: MXFP4_SPLIT only
     uint8_t *scratch;          // (workers, TILE, row_b + scale_row_b) for rows that are not in place
     size_t bad_row; // first row with a bad value, SIZE_MAX if none; its column is found when reporting
@@ -139,6 +142,107 @@ static void put_bf16(struct pack *p, size_t row, size_t k, uint16_t v)
     block[(place / 2 * TILE + row % TILE) * 2 + place % 2] = magnitude < BF16_OPERAND_MIN ? 0 : v;
 }
 
+/* Bytes and nibbles of a block by place (kernels.h), for the fast way. */
+static void make_plan(struct pack *p, enum pack_kind kind)
+{
+    struct pack_plan *plan = &p->plan;
+    *plan = (struct pack_plan){.kind = kind};
+    memset(plan->low, 0x80, sizeof plan->low);
+    memset(plan->high, 0x80, sizeof plan->high);
+    for (size_t i = 0; i < 16; i++) {
+        if (kind == PACK_BF16) { // 8 inputs
+            plan->byte[i] = (uint8_t)(tile_input(p->order, i / 2) * 2 + i % 2);
+        } else if (kind == PACK_BYTES) { // 4 inputs of 4 rows, row by row, to 4 rows of 4 inputs
+            plan->byte[i] = (uint8_t)(i % 4 * 4 + tile_input(p->order, i / 4));
+        } else {
+            for (size_t high = 0; high < 2; high++) {
+                size_t place = i / 4 * 8 + 2 * (i % 2 + 2 * high) + i % 4 / 2;
+                size_t input = tile_input(p->order, place);
+                size_t half = kind == PACK_NIBBLE_HALVES ? input / 16 : input % 2;
+                size_t byte = kind == PACK_NIBBLE_HALVES ? input % 16 : input / 2;
+                (high ? plan->high : plan->low)[half][i] = (uint8_t)byte;
+            }
+        }
+    }
+}
+
+/* The fast way for stored rows whose blocks are a tile's: whole tiles of whole blocks. true: it is taken. */
+static bool plan_fast(struct pack *p)
+{
+    const struct matrix *m = p->m;
+    if (!p->kernels->pack || m->n_cols % BLOCK)
+        return false;
+    switch (p->src->quant) {
+    case QUANT_BF16:
+        make_plan(p, PACK_BF16);
+        return true;
+    case QUANT_Q8_0:
+        make_plan(p, PACK_BYTES);
+        return true;
+    case QUANT_Q4_0:
+        make_plan(p, PACK_NIBBLE_HALVES);
+        return true;
+    case QUANT_MXFP4:
+    case QUANT_MXFP4_SPLIT:
+        make_plan(p, p->src->quant == QUANT_MXFP4 ? PACK_NIBBLE_HALVES : PACK_NIBBLE_PAIRS);
+        return m->format == TILE_MXFP4;
+    case QUANT_F32:
+    case QUANT_F16:
+    case QUANT_Q4_1:
+    case QUANT_Q5_0:
+    case QUANT_Q5_1:
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q6_K:
+    case QUANT_NONE:
+        break;
+    }
+    return false;
+}
+
+/* The scale of a block, and what it says: MXFP4's byte, or a half. */
+static void put_scale(struct pack *p, size_t row, const uint8_t *stored, uint8_t *scales)
+{
+    if (p->m->format == TILE_MXFP4) {
+        scales[row % TILE] = *stored;
+        if (*stored < SCALE_LO || *stored > SCALE_HI - 3) // up to there 6 x 2^(s - 127) is below 2^60
+            note(&p->extreme_scale);
+    } else {
+        memcpy(scales + 2 * (row % TILE), stored, 2);
+        if ((stored[1] & 0x7c) == 0x7c) // the codes are exact, so only the scale can be no number
+            note_bad(p, row);
+    }
+}
+
+/* Whole tiles by the kernel's shuffles; the others, and one with a value out of range (whose row is wanted), by
+ * the definition. */
+static void pack_fast(void *ctx, struct cpu_worker *w, size_t from, size_t to)
+{
+    struct pack *p = ctx;
+    const struct matrix *m = p->m;
+    size_t scale_b = p->scale_row_b || m->format == TILE_BF16 ? 0 : tile_scale_b(m->format) / TILE; // it goes first
+    size_t block_b = m->format == TILE_BF16 ? BLOCK * 2 : p->type->block_b;
+    for (size_t tile = from; tile < to; tile++) {
+        struct stored_row r[TILE];
+        const uint8_t *codes[TILE];
+        bool good = tile * TILE + TILE <= m->n_rows;
+        for (size_t i = 0; i < TILE && good; i++)
+            r[i] = get_row(p, tile * TILE + i, scratch_of(p, w, i));
+        for (size_t b = 0; b < m->n_blocks && good; b++) {
+            struct block_place at = block_at(m, tile, b);
+            for (size_t i = 0; i < TILE; i++)
+                codes[i] = r[i].data + b * block_b + scale_b;
+            good = p->kernels->pack(&p->plan, codes, at.codes);
+            for (size_t i = 0; i < TILE && m->format != TILE_BF16; i++)
+                put_scale(p, tile * TILE + i, p->scale_row_b ? r[i].scales + b : codes[i] - scale_b, at.scales);
+        }
+        if (!good)
+            p->slow(ctx, w, tile, tile + 1);
+    }
+}
+
 static void pack_bf16(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
     struct pack *p = ctx;
@@ -178,14 +282,13 @@ static void pack_mxfp4(void *ctx, struct cpu_worker *w, size_t from, size_t to)
             struct block_place at = block_at(m, row / TILE, b);
             for (size_t i = 0; i < BLOCK; i++)
                 put_nibble(at.codes, p->order, row % TILE, i, (unsigned)codes[i / 2] >> (i % 2 * 4) & 15u);
-            at.scales[row % TILE] = (uint8_t)scale;
-            if (scale < SCALE_LO || scale > SCALE_HI - 3) // up to there 6 x 2^(s - 127) is below 2^60
-                note(&p->extreme_scale);
+            const uint8_t stored = (uint8_t)scale;
+            put_scale(p, row, &stored, at.scales);
         }
     }
 }
 
-// Q8_0 and Q4_0: the codes are exact, so only the scale can be no number
+// Q8_0 and Q4_0: half scale, then codes
 static void pack_scaled(void *ctx, struct cpu_worker *w, size_t from, size_t to)
 {
     struct pack *p = ctx;
@@ -193,11 +296,9 @@ static void pack_scaled(void *ctx, struct cpu_worker *w, size_t from, size_t to)
     for (size_t row = from * TILE; row < to * TILE && row < m->n_rows; row++) {
         struct stored_row r = get_row(p, row, scratch_of(p, w, row % TILE));
         for (size_t b = 0; b < m->n_blocks; b++) {
-            const uint8_t *stored = r.data + b * p->type->block_b; // half scale, then codes
+            const uint8_t *stored = r.data + b * p->type->block_b;
             struct block_place at = block_at(m, row / TILE, b);
-            memcpy(at.scales + row % TILE * 2, stored, 2);
-            if ((stored[1] & 0x7c) == 0x7c)
-                note_bad(p, row);
+            put_scale(p, row, stored, at.scales);
             for (size_t i = 0; i < BLOCK; i++) {
                 if (m->format == TILE_Q8_0)
                     at.codes[tile_place(p->order, i) * TILE + row % TILE] = stored[2 + i];
@@ -313,6 +414,7 @@ static enum status fill(struct cpu_backend *b, struct pack *p, enum tile_format 
 {
     struct matrix *m = p->m;
     m->format = format;
+    p->kernels = b->kernels;
     p->order = b->kernels->order;
     if (!size_mul(m->n_blocks, tile_code_b(format) + tile_scale_b(format), &m->tile_b) ||
         !size_add(m->tile_b, 63, &m->tile_b) || !size_mul(m->n_tiles, m->tile_b &= ~(size_t)63, &m->bytes))
@@ -320,11 +422,8 @@ static enum status fill(struct cpu_backend *b, struct pack *p, enum tile_format 
     enum status s = take_room(b, m, p->src->name, err);
     if (s)
         return s;
-    cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols,
-            format == TILE_BF16    ? pack_bf16
-            : format == TILE_MXFP4 ? pack_mxfp4
-                                   : pack_scaled,
-            p);
+    p->slow = format == TILE_BF16 ? pack_bf16 : format == TILE_MXFP4 ? pack_mxfp4 : pack_scaled;
+    cpu_run(b, m->n_tiles, 4 * TILE * m->n_cols, plan_fast(p) ? pack_fast : p->slow, p);
     return OK;
 }
 
