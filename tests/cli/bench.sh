@@ -144,7 +144,7 @@ refused "two peers of one name" "name themselves differently, found .fake. twice
 # --- an interrupt leaves nothing
 mkdir "$tmp/int"
 set -m
-"$BIN/bench" -q -m "$m" --decode-tok 64 --blocks 10000 -o "$tmp/int/out.csv" 2>"$tmp/err" &
+env --default-signal=INT "$BIN/bench" -q -m "$m" --decode-tok 64 --blocks 10000 -o "$tmp/int/out.csv" 2>"$tmp/err" &
 pid=$!
 set +m
 sleep 1.5

@@ -160,7 +160,7 @@ ok "it goes on behind the last whole record and ends in the same bytes" '[ $last
 # --- an interrupt keeps what is finished: the journal goes on, the caller sees the signal
 for signal in INT:130 TERM:143; do
     set -m # a job of its own, or the shell would have it ignore the signal
-    (cd "$tmp" && exec "$infer" -q -m yi -r k.jsonl -o int.jsonl --parallel 2) 2>"$tmp/err" &
+    (cd "$tmp" && exec env --default-signal=INT "$infer" -q -m yi -r k.jsonl -o int.jsonl --parallel 2) 2>"$tmp/err" &
     pid=$!
     set +m
     for _ in $(seq 400); do

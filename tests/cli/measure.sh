@@ -103,7 +103,7 @@ for t in latency ablate; do
     rm -rf "$tmp/int"
     mkdir "$tmp/int"
     set -m # a job of its own, or the shell would have it ignore the signal
-    "$BIN/$t" -q -m "$m" --in-tok 16 --out-tok 64 --blocks 10000 -n 4 -o "$tmp/int/out.csv" 2>"$tmp/err" &
+    env --default-signal=INT "$BIN/$t" -q -m "$m" --in-tok 16 --out-tok 64 --blocks 10000 -n 4 -o "$tmp/int/out.csv" 2>"$tmp/err" &
     pid=$!
     set +m
     sleep 1.5
