@@ -19,7 +19,7 @@
         CLI_SIZE(S, device_memory, role, "device-memory", 0, "0", 0, (int64_t)1 << 50,         \
                  "most device memory that a cuda backend takes; 0 = what is free"),                    \
         CLI_TEXT(S, tile_cache, CLI_RUN, "tile-cache", 0, "DIR", NULL,                         \
-                 "keep the weights there as the CPU reads them: as many bytes again, and the next start takes a second")
+                 "keep the weights there as the CPU reads them, for the next start: as many bytes again")
 #define DRIVE_BACKEND(a)                                                                     \
     .backend = (a)->backend, .device_memory_b = (uint64_t)(a)->device_memory, .tile_cache_dir = (a)->tile_cache
 
